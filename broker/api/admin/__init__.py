@@ -1,0 +1,1 @@
+"""The operators' door: all jobs, workers and logs."""

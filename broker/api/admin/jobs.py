@@ -1,0 +1,215 @@
+"""Read, cancel, delete and try again: what an operator does with jobs."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+
+from broker import chores
+from broker.api.admin.wire import (
+    PREVIEW_CHARS,
+    AttemptShown,
+    Deleted,
+    JobDeleted,
+    JobError,
+    JobList,
+    JobShown,
+    LateResult,
+)
+from broker.config import Settings
+from broker.errors import InvalidValue, NotFound
+from broker.ids import JobId, new_job_id, parse_job_id
+from broker.jobs import Attempt, Job, JobKind, JobState, Payload
+from broker.ports import JobFilter, MediaStore, Record, Store
+from broker.queue import JobQueue
+from broker.submissions import NewJob
+
+_DELETE_BATCH = 500
+State = Annotated[JobState | None, Query(alias="status")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+class JobDoor:
+    def __init__(
+        self, queue: JobQueue, store: Store, media: MediaStore, settings: Settings
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._media = media
+        self._settings = settings
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route("/jobs", self.list, methods=["GET"])
+        router.add_api_route("/jobs", self.delete_many, methods=["DELETE"])
+        router.add_api_route("/jobs/{job_id}", self.read, methods=["GET"])
+        router.add_api_route("/jobs/{job_id}", self.delete, methods=["DELETE"])
+        router.add_api_route("/jobs/{job_id}/retry", self.retry, methods=["POST"])
+        return router
+
+    async def list(
+        self,
+        request: Request,
+        status: JobState | None = None,
+        kind: JobKind | None = None,
+        limit: Limit = 100,
+        cursor: str | None = None,
+        created_after: float | None = None,
+        created_before: float | None = None,
+    ) -> JobList:
+        """List jobs, newest first"""
+        wanted = JobFilter(None, status, kind, created_after, created_before)
+        found = await self._store.page(wanted, limit + 1, _known(cursor) if cursor else None)
+        shown = [await self._shown(request, record) for record in found[:limit]]
+        has_more = len(found) > limit
+        return JobList(
+            data=shown, has_more=has_more, next_cursor=shown[-1].id if has_more else None
+        )
+
+    async def read(self, request: Request, job_id: str) -> JobShown:
+        """Read one job with its attempts"""
+        record = await self._find(job_id)
+        shown = await self._shown(request, record)
+        attempts = await self._store.attempts(record.job.id)
+        text = record.result.text if record.result else None
+        return shown.model_copy(update={"attempts": [_attempt(a) for a in attempts], "text": text})
+
+    async def delete(self, job_id: str) -> JobDeleted:
+        """Cancel a job that has not ended, or delete one that has"""
+        record = await self._find(job_id)
+        if not record.job.state.is_final:
+            await self._queue.cancel(record.job.id, None)
+            return JobDeleted(id=record.job.id, outcome="cancelled")
+        await chores.delete_jobs(self._store, self._media, [record.job.id])
+        return JobDeleted(id=record.job.id, outcome="deleted")
+
+    async def delete_many(
+        self,
+        status: Literal["pending", "completed", "failed", "cancelled"] | None = None,
+        kind: JobKind | None = None,
+        created_before: float | None = None,
+        dry_run: bool = False,
+    ) -> Deleted:
+        """Delete jobs and their films; those that a worker holds are spared"""
+        state = JobState(status) if status else None
+        wanted = JobFilter(None, state, kind, None, created_before)
+        count, after = 0, None
+        while found := await self._store.page(wanted, _DELETE_BATCH, after):
+            ids = [r.job.id for r in found if r.job.state != JobState.PROCESSING]
+            kept = [r.job.id for r in found if r.job.state == JobState.PROCESSING]
+            if dry_run:
+                count, after = count + len(ids), found[-1].job.id
+                continue
+            count += await chores.delete_jobs(self._store, self._media, ids)
+            # The next page begins behind a job that is still there; without one, at the top again.
+            after = kept[-1] if kept else after
+        return Deleted(deleted=count, dry_run=dry_run)
+
+    async def retry(self, request: Request, job_id: str) -> JobShown:
+        """Try a job that failed or was cancelled again, as a new job that names the old one"""
+        record = await self._find(job_id)
+        if record.job.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise InvalidValue(
+                f"The job is {record.job.state}; only one that failed is tried again."
+            )
+        payload = await self._store.payload(record.job.id)
+        if payload is None:
+            raise NotFound()
+        new_id = new_job_id()
+        names = await self._copied_inputs(payload, new_id)
+        job = await self._queue.submit(_again(record.job, payload._replace(inputs=names), new_id))
+        return await self._shown(request, Record(job))
+
+    async def _copied_inputs(self, payload: Payload, job_id: JobId) -> tuple[str, ...]:
+        names = tuple(f"{job_id}.{number}" for number in range(len(payload.inputs)))
+        for old, new in zip(payload.inputs, names, strict=True):
+            await self._media.save_input(await self._media.load_input(old), new)
+        return names
+
+    async def _find(self, text: str) -> Record:
+        record = await self._store.get(_known(text))
+        if record is None:
+            raise NotFound()
+        return record
+
+    async def _shown(self, request: Request, record: Record) -> JobShown:
+        payload = await self._store.payload(record.job.id)
+        base = self._settings.public_base_url or str(request.base_url).rstrip("/")
+        return job_shown(record, payload, base)
+
+
+def job_shown(record: Record, payload: Payload | None, base_url: str) -> JobShown:
+    job, result = record.job, record.result
+    has_film = job.kind == JobKind.VIDEO and result is not None and result.removed_at is None
+    error = None
+    if job.error_code is not None:
+        error = JobError(code=job.error_code, message=job.error_message or "")
+    return JobShown(
+        id=job.id,
+        kind=job.kind,
+        model=job.model,
+        status=job.state,
+        phase=job.phase,
+        progress=job.progress,
+        priority=job.priority,
+        created=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        attempt=job.attempt,
+        worker_id=job.lease.worker_id if job.lease else None,
+        waiting_reason=job.waiting_reason,
+        retry_at=job.ready_at,
+        retry_of=job.retry_of,
+        error=error,
+        prompt_preview=payload.prompt[:PREVIEW_CHARS] if payload else None,
+        video_url=f"{base_url}/videos/{job.id}.mp4" if has_film else None,
+        video_size=result.size_bytes if result and job.kind == JobKind.VIDEO else None,
+        video_seconds=result.duration_seconds if result else None,
+        late_result=_late(record, base_url),
+    )
+
+
+def _late(record: Record, base_url: str) -> LateResult | None:
+    late = record.late
+    if late is None:
+        return None
+    url = f"{base_url}/jobs/{record.job.id}/late.mp4" if late.text is None else None
+    return LateResult(
+        received_at=late.finished_at,
+        sha256=late.sha256,
+        size_bytes=late.size_bytes,
+        video_url=url,
+        text=late.text,
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptShown:
+    return AttemptShown(
+        number=attempt.number,
+        worker_id=attempt.worker_id,
+        phase=attempt.phase,
+        outcome=attempt.outcome,
+        failure=attempt.failure,
+        detail=attempt.detail,
+        claimed_at=attempt.claimed_at,
+        ended_at=attempt.ended_at,
+    )
+
+
+def _again(job: Job, payload: Payload, new_id: JobId) -> NewJob:
+    return NewJob(
+        job.owner,
+        job.kind,
+        job.model,
+        payload,
+        new_id,
+        priority=job.priority,
+        on_lost=job.on_lost,
+        retry_of=job.id,
+    )
+
+
+def _known(text: str) -> JobId:
+    job_id = parse_job_id(text)
+    if job_id is None:
+        raise NotFound()
+    return job_id

@@ -1,0 +1,26 @@
+"""Remove the logs."""
+
+import asyncio
+
+from fastapi import APIRouter
+
+from broker.api.admin.wire import LogsDeleted
+from broker.config import Settings
+from broker.log import ProgramLog, remove_logs
+
+
+class LogDoor:
+    def __init__(self, settings: Settings, log: ProgramLog) -> None:
+        self._settings = settings
+        self._log = log
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route("/api/logs", self.delete, methods=["DELETE"])
+        return router
+
+    async def delete(self) -> LogsDeleted:
+        """Remove all log files; that they were removed is the first line of the next"""
+        removed = await asyncio.to_thread(remove_logs, self._settings.log_path)
+        self._log.info("logs_removed", files=removed)
+        return LogsDeleted(removed_files=removed)

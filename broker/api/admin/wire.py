@@ -1,0 +1,104 @@
+"""The shapes on the line at the operators' door: a job with everything that is known of it."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from broker.workers import Directive
+
+PREVIEW_CHARS = 200
+
+
+class JobError(BaseModel):
+    code: str
+    message: str
+
+
+class LateResult(BaseModel):
+    received_at: float
+    sha256: str
+    size_bytes: int
+    video_url: str | None
+    text: str | None
+
+
+class AttemptShown(BaseModel):
+    number: int
+    worker_id: str
+    phase: str
+    outcome: str
+    failure: str | None
+    detail: str | None
+    claimed_at: float
+    ended_at: float
+
+
+class JobShown(BaseModel):
+    """A job; images and whole prompts are not shown in lists"""
+
+    id: str
+    object: Literal["job"] = "job"
+    kind: str
+    model: str
+    status: str
+    phase: str | None
+    progress: int
+    priority: int
+    created: float
+    started_at: float | None
+    finished_at: float | None
+    attempt: int
+    worker_id: str | None
+    waiting_reason: str | None
+    retry_at: float | None
+    retry_of: str | None
+    error: JobError | None
+    prompt_preview: str | None
+    video_url: str | None
+    video_size: int | None
+    video_seconds: float | None
+    late_result: LateResult | None
+    attempts: list[AttemptShown] | None = None
+    text: str | None = None
+
+
+class JobList(BaseModel):
+    """Jobs, newest first"""
+
+    object: Literal["list"] = "list"
+    data: list[JobShown]
+    has_more: bool
+    next_cursor: str | None
+
+
+class Deleted(BaseModel):
+    """How many jobs were deleted, or would be"""
+
+    deleted: int
+    dry_run: bool
+
+
+class JobDeleted(BaseModel):
+    """What was done with one job"""
+
+    id: str
+    outcome: Literal["cancelled", "deleted"]
+
+
+class LogsDeleted(BaseModel):
+    """How many log files were removed"""
+
+    removed_files: int
+
+
+class GiveDirective(BaseModel):
+    """What a worker is to do"""
+
+    directive: Directive
+
+
+class Told(BaseModel):
+    """A worker will hear it on its next call"""
+
+    worker_id: str
+    directive: Directive

@@ -1,0 +1,27 @@
+"""Tell workers what to do."""
+
+from fastapi import APIRouter
+
+from broker.api.admin.wire import GiveDirective, Told
+from broker.errors import NotFound
+from broker.ids import WorkerId
+from broker.notifier import Notifier
+from broker.workers import Roster
+
+
+class WorkerDoor:
+    def __init__(self, roster: Roster, notifier: Notifier) -> None:
+        self._roster = roster
+        self._notifier = notifier
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route("/workers/{worker_id}/directives", self.direct, methods=["POST"])
+        return router
+
+    async def direct(self, worker_id: str, given: GiveDirective) -> Told:
+        """Tell a worker to pause, resume, drain, reload its page, …"""
+        if not self._roster.tell(WorkerId(worker_id), given.directive):
+            raise NotFound("There is no such worker.")
+        self._notifier.end_polls_of(WorkerId(worker_id))
+        return Told(worker_id=worker_id, directive=given.directive)

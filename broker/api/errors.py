@@ -1,0 +1,139 @@
+"""Error → status and body. The only place that knows both the error tree and HTTP."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from broker.api.lean import Reply
+from broker.errors import BrokerError, ChunkGap, ResultRejected
+
+_INVALID = "invalid_request_error"
+_SERVER = "server_error"
+
+
+class Kind(NamedTuple):
+    """How a code is answered."""
+
+    status: int
+    type: str
+    #: False adds `x-should-retry: false`: SDKs would repeat what cannot help, or what would cost quota.
+    can_retry: bool = True
+    retry_after_seconds: int | None = None
+
+
+#: Code → answer. `docs/worker-protocol.md` and `docs/operating.md` name the same codes; a test compares them.
+KINDS: dict[str, Kind] = {
+    "invalid_request": Kind(400, _INVALID),
+    "invalid_value": Kind(400, _INVALID),
+    "missing_required_parameter": Kind(400, _INVALID),
+    "unsupported_parameter": Kind(400, _INVALID),
+    "invalid_json": Kind(400, _INVALID),
+    "model_not_found": Kind(404, _INVALID),
+    "not_found": Kind(404, "not_found_error"),
+    "method_not_allowed": Kind(405, _INVALID),
+    "video_not_ready": Kind(409, _INVALID, can_retry=False),
+    "conflict": Kind(409, _INVALID, can_retry=False),
+    "lease_lost": Kind(409, _INVALID, can_retry=False),
+    "already_finished": Kind(409, _INVALID, can_retry=False),
+    "result_conflict": Kind(409, _INVALID, can_retry=False),
+    "chunk_gap": Kind(409, _INVALID, can_retry=False),
+    "already_submitted": Kind(409, _INVALID, can_retry=False),
+    "gone": Kind(410, _INVALID),
+    "request_too_large": Kind(413, _INVALID),
+    "unsupported_media_type": Kind(415, _INVALID),
+    "range_not_satisfiable": Kind(416, _INVALID),
+    "host_not_allowed": Kind(421, "permission_error"),
+    "origin_not_allowed": Kind(403, "permission_error"),
+    "result_rejected": Kind(422, _INVALID),
+    "queue_full": Kind(503, _SERVER, retry_after_seconds=5),
+    "disk_full": Kind(507, _SERVER, retry_after_seconds=60),
+    "shutting_down": Kind(503, _SERVER, retry_after_seconds=5),
+    "store_failed": Kind(503, _SERVER, retry_after_seconds=2),
+    "internal_error": Kind(500, _SERVER, can_retry=False),
+}
+
+#: How a failed job is told to a client that waited for it; what is not named here is `worker_error`, 502.
+JOB_KINDS: dict[str, Kind] = {
+    "rate_limited": Kind(429, "rate_limit_exceeded"),
+    "client_wait_over": Kind(504, _SERVER, can_retry=False),
+    "expired": Kind(504, _SERVER, can_retry=False),
+    "timeout": Kind(504, _SERVER, can_retry=False),
+    "cancelled": Kind(409, _INVALID, can_retry=False),
+    "moderated": Kind(400, _INVALID, can_retry=False),
+    "option_refused": Kind(400, _INVALID, can_retry=False),
+    "bad_input": Kind(400, _INVALID, can_retry=False),
+    "upload_rejected": Kind(400, _INVALID, can_retry=False),
+}
+WORKER_ERROR = Kind(502, _SERVER, can_retry=False)
+#: Our names of these failures are not the ones that clients know.
+_CLIENT_CODES = {
+    "client_wait_over": "timeout",
+    "expired": "timeout",
+    "rate_limited": "rate_limit_exceeded",
+    "moderated": "content_policy_violation",
+}
+
+
+class Problem(NamedTuple):
+    """An error as a client sees it."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    extra: Mapping[str, Any] = {}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            **self.extra,
+        }
+        return {"error": error, "detail": self.message}
+
+    def reply(self) -> Reply:
+        return Reply(self.status, json.dumps(self.body).encode(), headers=self.headers)
+
+
+def problem(code: str, message: str, param: str | None = None, **extra: Any) -> Problem:
+    kind = KINDS[code]
+    return Problem(kind.status, kind.type, code, message, param, _headers(kind), extra)
+
+
+def problem_of(error: BrokerError, invalid_status: int = 400) -> Problem:
+    """How an error of the core is told, on a route whose refused fields have this status."""
+    told = problem(error.code, error.message, error.param, **_extra(error))
+    if told.status == 400 and error.code != "invalid_json":
+        return told._replace(status=invalid_status)
+    return told
+
+
+def problem_of_job(code: str, message: str, retry_after_seconds: float | None = None) -> Problem:
+    """How a job's failure is told to a client that waited for it."""
+    kind = JOB_KINDS.get(code, WORKER_ERROR)
+    if retry_after_seconds is not None:
+        kind = kind._replace(retry_after_seconds=max(1, round(retry_after_seconds)))
+    told = _CLIENT_CODES.get(code, code)
+    return Problem(kind.status, kind.type, told, message, None, _headers(kind))
+
+
+def _headers(kind: Kind) -> tuple[tuple[bytes, bytes], ...]:
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if kind.status >= 409 and not kind.can_retry:
+        headers += ((b"x-should-retry", b"false"),)
+    if kind.retry_after_seconds is not None:
+        headers += ((b"retry-after", b"%d" % kind.retry_after_seconds),)
+    return headers
+
+
+def _extra(error: BrokerError) -> dict[str, Any]:
+    if isinstance(error, ChunkGap):
+        return {"expected_seq": error.expected_seq}
+    if isinstance(error, ResultRejected):
+        return {"gate_class": error.gate_class}
+    return {}

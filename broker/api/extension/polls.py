@@ -1,0 +1,189 @@
+"""A worker asks for work: hello and the long poll."""
+
+import json
+
+from broker.api.bodies import read_model
+from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
+from broker.api.inputs import handed_over
+from broker.api.lean import JSON_BODY, Call, Door, Reply, Route
+from broker.config import Settings
+from broker.errors import BrokerError, InvalidValue
+from broker.handouts import Assignment, Poll
+from broker.ids import (
+    UNNAMED_WORKER,
+    LeaseToken,
+    WorkerId,
+    new_worker_id,
+    parse_job_id,
+    parse_worker_id,
+)
+from broker.jobs import JobKind
+from broker.ports import Clock, ImageReader, MediaStore
+from broker.queue import JobQueue
+from broker.workers import Hello, Roster
+
+#: Chrome ends a service worker whose fetch takes 30 s to answer.
+MAX_WAIT_SECONDS = 25.0
+
+
+class PollDoor:
+    def __init__(
+        self,
+        queue: JobQueue,
+        roster: Roster,
+        media: MediaStore,
+        images: ImageReader,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._roster = roster
+        self._media = media
+        self._images = images
+        self._settings = settings
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET",
+                "/extension/poll",
+                Door.WORKER,
+                handle=self.poll,
+                is_noted=False,
+                gives=HandedJob,
+            ),
+            Route(
+                "POST",
+                "/extension/hello",
+                Door.WORKER,
+                JSON_BODY,
+                self.hello,
+                takes=SayHello,
+                gives=Welcome,
+            ),
+        ]
+
+    async def hello(self, call: Call) -> Reply:
+        """Say hello: name, kinds, page state; learn the timers and which leases are over"""
+        said = read_model(SayHello, await call.body())
+        worker_id = _worker_id(call)
+        if worker_id == UNNAMED_WORKER:
+            worker_id = new_worker_id()
+        hello = Hello(
+            said.name,
+            said.version,
+            tuple(said.kinds),
+            said.slots,
+            said.page_state,
+            said.capabilities,
+            said.quota,
+        )
+        self._roster.greet(worker_id, hello, self._clock.now())
+        lost = [held.job_id for held in said.held if not await self._still_holds(held)]
+        welcome = Welcome(
+            worker_id=worker_id,
+            poll_wait_seconds=self._settings.poll_wait_seconds,
+            beat_seconds=self._settings.beat_seconds,
+            first_beat_seconds=self._settings.first_beat_seconds,
+            lost=lost,
+            directives=[str(told) for told in self._roster.take_directives(worker_id)],
+        )
+        return Reply(200, welcome.model_dump_json().encode())
+
+    async def poll(self, call: Call) -> Reply:
+        """Ask for a job; held open until there is one or the wait is over"""
+        query = call.query()
+        poll = Poll(
+            _worker_id(call),
+            _kinds(query.get("mode")),
+            self._wait(query.get("wait")),
+            call.is_alive,
+        )
+        assignment = await self._queue.claim(poll)
+        if assignment is None:
+            return self._nothing(poll)
+        return Reply(200, await self._handed(assignment, poll.worker_id))
+
+    async def _still_holds(self, held: HeldLease) -> bool:
+        job_id = parse_job_id(held.job_id)
+        if job_id is None:
+            return False
+        try:
+            job = await self._queue.beat(job_id, LeaseToken(held.lease_token))
+        except BrokerError:
+            return False
+        return not job.state.is_final
+
+    def _wait(self, given: list[str] | None) -> float:
+        if given is None:
+            return self._settings.poll_wait_seconds
+        try:
+            wait = float(given[-1])
+        except ValueError:
+            wait = -1.0
+        if not 0 <= wait <= MAX_WAIT_SECONDS:
+            raise InvalidValue(
+                f"wait must be from 0 to {MAX_WAIT_SECONDS:g} seconds.", param="wait"
+            )
+        return wait
+
+    def _nothing(self, poll: Poll) -> Reply:
+        """204; the headers say why a waiting job was not handed over and what the worker is asked to do."""
+        worker = self._roster.find(poll.worker_id)
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"x-next-poll-ms", b"0"),)
+        if self._queue.is_draining:
+            headers = ((b"x-next-poll-ms", b"5000"), (b"retry-after", b"5"))
+        if worker is None:
+            return Reply(204, headers=headers)
+        skipped = self._roster.skipped(worker, poll.kinds, self._clock.now())
+        if skipped:
+            told = ", ".join(f"{kind}={reason}" for kind, reason in skipped.items())
+            headers += ((b"x-broker-skipped", told.encode("ascii", "replace")),)
+        if directives := self._roster.take_directives(poll.worker_id):
+            headers += ((b"x-broker-directives", ", ".join(directives).encode()),)
+        return Reply(204, headers=headers)
+
+    async def _handed(self, assignment: Assignment, worker_id: WorkerId) -> bytes:
+        job, payload = assignment.job, assignment.payload
+        image, request = await handed_over(self._media, self._images, payload)
+        directives = self._roster.take_directives(worker_id)
+        return json.dumps(
+            {
+                "job_id": job.id,
+                "job_type": job.kind,
+                "prompt": payload.prompt,
+                "image": image,
+                "request": request,
+                "lease_token": assignment.token,
+                "attempt": job.attempt,
+                "lease_seconds": assignment.lease_seconds,
+                "action": assignment.action,
+                "options": json.loads(payload.options) if payload.options else None,
+                "evidence": json.loads(job.evidence) if job.evidence else None,
+                "directives": [str(directive) for directive in directives],
+            }
+        ).encode()
+
+
+def _worker_id(call: Call) -> WorkerId:
+    given = call.header(b"x-worker-id")
+    if given is None:
+        return UNNAMED_WORKER
+    worker_id = parse_worker_id(given)
+    if worker_id is None:
+        raise InvalidValue(
+            "X-Worker-Id takes up to 64 letters, digits, dots, dashes and underscores.",
+            param="x-worker-id",
+        )
+    return worker_id
+
+
+def _kinds(given: list[str] | None) -> tuple[JobKind, ...]:
+    if not given:
+        raise InvalidValue("Say which jobs you take: mode=video, mode=chat, or both.", param="mode")
+    try:
+        return tuple(dict.fromkeys(JobKind(mode) for mode in given))
+    except ValueError:
+        known = ", ".join(JobKind)
+        raise InvalidValue(f"There is no such mode; there are: {known}.", param="mode") from None

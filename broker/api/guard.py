@@ -1,0 +1,289 @@
+"""The guard in front of everything: decides on the request line and headers alone, before a body byte is read.
+
+Order: Host (421), who sent the browser here (403), route (404, 405), size and type of the body (413, 415). A web
+page can reach a loopback port without any leave, and after DNS rebinding its Origin equals the Host; hence the
+exact list of names, and hence every method is checked.
+"""
+
+import ipaddress
+import itertools
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from broker.api.errors import Problem, problem, problem_of
+from broker.api.lean import (
+    ASGIScope,
+    Call,
+    ClientGone,
+    Door,
+    Headers,
+    Receive,
+    Reply,
+    Route,
+    RouteTable,
+    Send,
+)
+from broker.config import Settings
+from broker.errors import BrokerError
+from broker.log import ProgramLog, RequestLog
+from broker.ports import Clock
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_FOREIGN_SITES = (b"cross-site", b"same-site")
+
+#: On every answer. Media routes add their own cache rule instead of no-store.
+COMMON_HEADERS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+NO_STORE = (b"cache-control", b"no-store")
+_EXPOSED = b"x-request-id, retry-after, x-should-retry, etag, content-range, openai-poll-after-ms"
+
+
+class _Seen(NamedTuple):
+    """The headers that the guard decides on."""
+
+    hosts: list[bytes]
+    origin: bytes | None
+    site: bytes | None
+    length: bytes | None
+    content_type: bytes
+    encoding: bytes | None
+    is_chunked: bool
+    asks_preflight: bool
+
+
+class Guard:
+    """ASGI: lets a call through to its lean handler or to FastAPI, or answers why not."""
+
+    def __init__(
+        self,
+        app: Any,
+        table: RouteTable,
+        settings: Settings,
+        clock: Clock,
+        log: ProgramLog,
+        request_log: RequestLog,
+    ) -> None:
+        self._app = app
+        self._table = table
+        self._clock = clock
+        self._log = log
+        self._request_log = request_log
+        self._names = (*LOOPBACK_NAMES, *settings.allowed_hosts)
+        self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
+        self._is_open = settings.dangerously_allow_open_network
+        self._request_prefix = f"req_{secrets.token_hex(6)}"
+        self._numbers = itertools.count(1)
+        self._hosts_at = cache(self._hosts_of_port)
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        seen = _see(scope["headers"])
+        request_id = f"{self._request_prefix}{next(self._numbers):x}"
+        marked = self._marking(send, seen, request_id)
+        refused, found = self._examine(scope, seen)
+        if found is None:
+            answer = refused.reply() if isinstance(refused, Problem) else refused
+            await _answer(marked, answer, closes=bool(seen.length or seen.is_chunked))
+            return
+        route, params = found
+        if route.is_noted:
+            at, method, path = self._clock.wall(), scope["method"], scope["path"]
+            self._request_log.request(at, method, path, params.get("job_id"))
+        if route.handle is None:
+            await self._app(scope, receive, marked)
+            return
+        call = Call(scope, receive, marked, route, params)
+        call.request_id = request_id
+        await self._handle(route, call, marked, has_body=bool(seen.length or seen.is_chunked))
+
+    async def _handle(self, route: Route, call: Call, send: Send, *, has_body: bool) -> None:
+        assert route.handle is not None
+        try:
+            reply = await route.handle(call)
+        except BrokerError as error:
+            reply = problem_of(error, route.invalid_status).reply()
+        except ClientGone:
+            return
+        except Exception as error:
+            self._log.error("request_crashed", path=route.path, error=repr(error))
+            reply = problem(
+                "internal_error", f"Something went wrong here ({call.request_id})."
+            ).reply()
+        if reply is not None:
+            await _answer(send, reply, closes=has_body and not call.is_body_read)
+
+    # What is decided, in order.
+
+    def _examine(
+        self, scope: ASGIScope, seen: _Seen
+    ) -> tuple[Problem | Reply | None, tuple[Route, Mapping[str, str]] | None]:
+        server = scope.get("server") or ("localhost", None)
+        if not self._is_known_host(seen.hosts, server[0], server[1]):
+            return problem(
+                "host_not_allowed",
+                "Call the broker by a name it knows: localhost, or one in ALLOWED_HOSTS.",
+            ), None
+        path, method = scope["path"], scope["method"]
+        found = self._table.find(method, path)
+        is_media = found is not None and found[0].door == Door.MEDIA
+        if not is_media and (refused := self._examine_browser(seen, server[1])):
+            return refused, None
+        if method == "OPTIONS" and seen.asks_preflight and seen.origin in self._origins:
+            return self._preflight(path), None
+        if found is None:
+            return self._no_route(method, path), None
+        if refused := _examine_body(found[0], seen):
+            return refused, None
+        return None, found
+
+    def _is_known_host(self, hosts: list[bytes], address: str, port: int | None) -> bool:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts_at(port):
+            return False
+        return self._is_open or _is_loopback(address)
+
+    def _examine_browser(self, seen: _Seen, port: int | None) -> Problem | None:
+        origin = seen.origin
+        if origin is not None and origin in self._origins:
+            return None
+        if seen.site in _FOREIGN_SITES or (origin is not None and not self._is_ours(origin, port)):
+            return problem(
+                "origin_not_allowed",
+                "Web pages and extensions may call only from an origin in ALLOWED_ORIGINS.",
+            )
+        return None
+
+    def _is_ours(self, origin: bytes, port: int | None) -> bool:
+        scheme, _, host = origin.partition(b"://")
+        return scheme in (b"http", b"https") and host.lower() in self._hosts_at(port)
+
+    def _no_route(self, method: str, path: str) -> Problem:
+        methods = self._table.methods(path)
+        if methods:
+            told = problem("method_not_allowed", f"{path} takes {', '.join(methods)}.")
+            return told._replace(headers=((b"allow", ", ".join(methods).encode()),))
+        if path.startswith("/v1/video/"):
+            return problem("not_found", f"There is no {path}: the path is /v1/videos/generations.")
+        return problem("not_found", f"There is no {path} here. GET /openapi.json lists the paths.")
+
+    def _preflight(self, path: str) -> Reply:
+        methods = ", ".join(self._table.methods(path)).encode()
+        return Reply(
+            204,
+            headers=(
+                (b"access-control-allow-methods", methods),
+                (
+                    b"access-control-allow-headers",
+                    b"authorization, content-type, idempotency-key, x-stainless-retry-count, x-worker-id",
+                ),
+                (b"access-control-max-age", b"600"),
+            ),
+        )
+
+    # What is added.
+
+    def _marking(self, send: Send, seen: _Seen, request_id: str) -> Send:
+        """`send` with the headers that every answer has."""
+        added = [*COMMON_HEADERS, (b"x-request-id", request_id.encode())]
+        if seen.origin is not None and seen.origin in self._origins:
+            added += [
+                (b"access-control-allow-origin", seen.origin),
+                (b"access-control-expose-headers", _EXPOSED),
+            ]
+        if self._origins:
+            added.append((b"vary", b"Origin"))
+
+        async def marked(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers = [*headers, NO_STORE]
+                message["headers"] = [*headers, *added]
+            await send(message)
+
+        return marked
+
+    def _hosts_of_port(self, port: int | None) -> frozenset[bytes]:
+        names = [name.encode() for name in self._names]
+        return frozenset(
+            names if port is None else [*names, *(b"%s:%d" % (name, port) for name in names)]
+        )
+
+
+def _see(headers: Headers) -> _Seen:
+    hosts = []
+    origin = site = length = encoding = None
+    content_type = b""
+    is_chunked = asks_preflight = False
+    for name, value in headers:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"origin":
+            # Two different ones are nobody's.
+            origin = value if origin is None else b"null"
+        elif name == b"sec-fetch-site":
+            site = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding":
+            encoding = value
+        elif name == b"transfer-encoding":
+            is_chunked = True
+        elif name == b"access-control-request-method":
+            asks_preflight = True
+    return _Seen(hosts, origin, site, length, content_type, encoding, is_chunked, asks_preflight)
+
+
+def _examine_body(route: Route, seen: _Seen) -> Problem | None:
+    if not seen.is_chunked and seen.length in (None, b"0"):
+        return None
+    if seen.encoding is not None:
+        return problem("unsupported_media_type", "Send the body without Content-Encoding.")
+    if seen.length is not None and not seen.length.isdigit():
+        return problem("invalid_request", "Content-Length must be a number.")
+    if seen.length is not None and int(seen.length) > route.body.max_bytes:
+        return problem(
+            "request_too_large", f"The body may have at most {route.body.max_bytes} bytes here."
+        )
+    if route.body.types:
+        sent = seen.content_type.partition(b";")[0].strip().lower()
+        if sent not in route.body.types:
+            wanted = b" or ".join(route.body.types).decode()
+            return problem("unsupported_media_type", f"Content-Type must be {wanted}.")
+    return None
+
+
+@cache
+def _is_loopback(address: str) -> bool:
+    """Whether a local address of a connection is one that only this machine reaches."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+async def _answer(send: Send, reply: Reply | None, *, closes: bool) -> None:
+    assert reply is not None
+    headers: Headers = list(reply.headers)
+    if reply.status != 204:
+        headers += [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % len(reply.body)),
+        ]
+    if closes:
+        # The rest of the body has not been read and never will be.
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,65 @@
+"""Input images: kept beside the job at the clients' door, put back in place at the workers'."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from broker.ids import JobId
+from broker.jobs import Payload
+from broker.ports import Image, ImageReader, MediaStore
+
+#: Stands in a stored request where an image was: `input:0` is the first of the job's inputs.
+_MARK = "input:"
+
+
+async def save_images(media: MediaStore, job_id: JobId, images: Sequence[Image]) -> tuple[str, ...]:
+    """Keeps the images under names of this job; durable when this returns."""
+    names = tuple(f"{job_id}.{number}" for number in range(len(images)))
+    for name, image in zip(names, images, strict=True):
+        await media.save_input(image.data, name)
+    return names
+
+
+async def remove_images(media: MediaStore, names: Sequence[str]) -> None:
+    for name in names:
+        await media.remove_input(name)
+
+
+def with_marks(value: Any, sources: Sequence[str]) -> Any:
+    """A request with each image replaced by its mark, for storing."""
+    if isinstance(value, dict):
+        return {key: with_marks(item, sources) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_marks(item, sources) for item in value]
+    if isinstance(value, str) and len(value) > 64 and value in sources:
+        return f"{_MARK}{sources.index(value)}"
+    return value
+
+
+async def handed_over(
+    media: MediaStore, images: ImageReader, payload: Payload
+) -> tuple[str | None, Any]:
+    """What a worker gets: the first image as base64 or None, and the request with its images in place."""
+    request = json.loads(payload.request) if payload.request else None
+    if not payload.inputs:
+        return None, request
+    loaded = [await media.load_input(name) for name in payload.inputs]
+    encoded = [base64.b64encode(data).decode("ascii") for data in loaded]
+    urls = [
+        f"data:{images.mime(data)};base64,{text}"
+        for data, text in zip(loaded, encoded, strict=True)
+    ]
+    return encoded[0], _with_images(request, urls)
+
+
+def _with_images(value: Any, urls: Sequence[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_images(item, urls) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_images(item, urls) for item in value]
+    if isinstance(value, str) and value.startswith(_MARK):
+        number = value.removeprefix(_MARK)
+        if number.isdecimal() and int(number) < len(urls):
+            return urls[int(number)]
+    return value

@@ -1,0 +1,236 @@
+"""What a lean route is: a plain function from a `Call` to a `Reply`, declared in one table with all the rest.
+
+Routes that are called for every job, beat or chunk are lean, because a framework's work per request would be
+four fifths of their cost. The others are ordinary FastAPI. Both stand in the route table that the guard reads,
+so a route that is not declared there does not exist.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from pydantic import BaseModel
+
+from broker.errors import InvalidValue, TooLarge
+
+ASGIScope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Door(StrEnum):
+    """Who may come through."""
+
+    PUBLIC = "public"
+    MEDIA = "media"
+    CLIENT = "client"
+    WORKER = "worker"
+    ADMIN = "admin"
+
+
+class Body(NamedTuple):
+    """What a route takes: nothing unless said."""
+
+    max_bytes: int = 0
+    types: tuple[bytes, ...] = ()
+
+
+NO_BODY = Body()
+MIB = 1024 * 1024
+JSON_BODY = Body(MIB, (b"application/json",))
+JSON_WITH_IMAGES = Body(32 * MIB, (b"application/json",))
+
+
+class Reply(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Call:
+    """One request, past the guard."""
+
+    __slots__ = (
+        "_headers",
+        "_receive",
+        "_send",
+        "is_body_read",
+        "params",
+        "request_id",
+        "route",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        scope: ASGIScope,
+        receive: Receive,
+        send: Send,
+        route: "Route",
+        params: Mapping[str, str],
+    ) -> None:
+        self.scope = scope
+        self.route = route
+        self.params = params
+        self.request_id = ""
+        self.is_body_read = False
+        self._receive = receive
+        self._send = send
+        self._headers: dict[bytes, bytes] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """The last header of this lower-case name, or None."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def query(self) -> dict[str, list[str]]:
+        """Query values by name. Raises `InvalidValue` for one that is not UTF-8 text."""
+        raw: bytes = self.scope["query_string"]
+        if not raw:
+            return {}
+        try:
+            return parse_qs(
+                raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+            )
+        except ValueError:
+            raise InvalidValue(
+                "The query must be percent-encoded UTF-8 with at most 50 fields."
+            ) from None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises `TooLarge` as soon as it is longer than the route allows."""
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            self.is_body_read = True
+            return self._checked(body)
+        parts = [body]
+        size = len(body)
+        async for part in self.stream():
+            size += len(part)
+            if size > self.route.body.max_bytes:
+                raise TooLarge()
+            parts.append(part)
+        return self._checked(b"".join(parts))
+
+    async def stream(self) -> Any:
+        """The body in pieces as they come. Raises `ClientGone` when the sender leaves before its end."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if part := message.get("body", b""):
+                yield part
+            if not message.get("more_body", False):
+                self.is_body_read = True
+                return
+
+    def is_alive(self) -> bool:
+        """Whether the caller is still connected: one step of `receive`, without waiting."""
+        while True:
+            step = self._receive().__await__()
+            try:
+                next(step)
+            except StopIteration as stop:
+                if stop.value["type"] == "http.disconnect":
+                    return False
+                self.is_body_read = True
+                continue
+            _close(step)
+            return True
+
+    async def start(self, status: int, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send_part(self, body: bytes, *, is_last: bool = False) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self.route.body.max_bytes:
+            raise TooLarge()
+        return body
+
+
+class ClientGone(Exception):  # noqa: N818 - not a fault: nobody is left to be told
+    """The sender left in the middle of its body."""
+
+
+def _close(step: Any) -> None:
+    close = getattr(step, "close", None)
+    if close is not None:
+        close()
+
+
+Handler = Callable[[Call], Awaitable[Reply | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the route table. A lean route has `handle`; without it the call goes on to FastAPI."""
+
+    method: str
+    path: str
+    door: Door
+    body: Body = NO_BODY
+    handle: Handler | None = None
+    #: Status of a refused field: 422 where the seed says so, else 400.
+    invalid_status: int = 400
+    #: Whether the guard notes each call in the request log; calls that come every few seconds are not noted,
+    #: and routes that create a job note it themselves, with its id.
+    is_noted: bool = True
+    #: For the OpenAPI document.
+    takes: type[BaseModel] | None = None
+    gives: type[BaseModel] | None = None
+
+    @property
+    def is_pattern(self) -> bool:
+        return "{" in self.path
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the path's parameters."""
+        return re.findall(r"\{(\w+)\}", self.path)
+
+
+class RouteTable:
+    """Finds the route of a request. What is not declared here is not there."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._exact = {
+            (route.method, route.path): route for route in routes if not route.is_pattern
+        }
+        self._patterns = [(_compiled(route.path), route) for route in routes if route.is_pattern]
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
+        """HEAD finds the route of GET."""
+        method = "GET" if method == "HEAD" else method
+        if route := self._exact.get((method, path)):
+            return route, {}
+        for pattern, route in self._patterns:
+            if route.method == method and (match := pattern.fullmatch(path)):
+                return route, match.groupdict()
+        return None
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that this path has."""
+        found = {method for method, exact in self._exact if exact == path}
+        found |= {route.method for pattern, route in self._patterns if pattern.fullmatch(path)}
+        return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)(:path)?\}", path)
+    pattern = re.escape(parts[0])
+    for name, is_path, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        pattern += f"(?P<{name}>{'.+' if is_path else '[^/]+'}){re.escape(rest)}"
+    return re.compile(pattern)

@@ -1,0 +1,94 @@
+"""Create a video job and read it: the seed's two calls."""
+
+from broker.api.bodies import read_model
+from broker.api.inputs import remove_images, save_images
+from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
+from broker.api.links import base_url
+from broker.api.openai.models import require_model
+from broker.api.openai.translate import video_image, video_of, video_options
+from broker.api.openai.wire import CreateVideo, Video
+from broker.config import Settings
+from broker.errors import NotFound
+from broker.ids import LOCAL_OWNER, new_job_id, parse_job_id
+from broker.jobs import Job, JobKind, Payload
+from broker.log import RequestLog
+from broker.ports import Clock, ImageReader, MediaStore, Store
+from broker.queue import JobQueue
+from broker.submissions import NewJob
+
+
+class VideoDoor:
+    def __init__(
+        self,
+        queue: JobQueue,
+        store: Store,
+        media: MediaStore,
+        images: ImageReader,
+        settings: Settings,
+        clock: Clock,
+        log: RequestLog,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._media = media
+        self._images = images
+        self._settings = settings
+        self._clock = clock
+        self._log = log
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "POST",
+                "/v1/videos/generations",
+                Door.CLIENT,
+                JSON_WITH_IMAGES,
+                self.create,
+                invalid_status=422,
+                is_noted=False,
+                takes=CreateVideo,
+                gives=Video,
+            ),
+            Route(
+                "GET", "/v1/videos/generations/{job_id}", Door.CLIENT, handle=self.read, gives=Video
+            ),
+        ]
+
+    async def create(self, call: Call) -> Reply:
+        """Create a video generation job; the answer means that it is on disk"""
+        asked = read_model(CreateVideo, await call.body())
+        model = require_model(asked.model, JobKind.VIDEO)
+        images = await self._images.read_all(video_image(asked))
+        job_id = new_job_id()
+        names = await save_images(self._media, job_id, images)
+        payload = Payload(asked.prompt, options=video_options(asked), inputs=names)
+        new = NewJob(
+            LOCAL_OWNER,
+            JobKind.VIDEO,
+            model,
+            payload,
+            job_id,
+            priority=asked.priority,
+            on_lost=asked.on_lost,
+        )
+        try:
+            job = await self._queue.submit(new)
+        except BaseException:
+            await remove_images(self._media, names)
+            raise
+        self._log.request(
+            self._clock.wall(), "POST", call.route.path, job_id, asked.model_dump(exclude_none=True)
+        )
+        return self._reply(call, job)
+
+    async def read(self, call: Call) -> Reply:
+        """Read a video generation job"""
+        job_id = parse_job_id(call.params["job_id"])
+        record = await self._store.get(job_id) if job_id else None
+        if record is None or record.job.kind != JobKind.VIDEO:
+            raise NotFound()
+        return self._reply(call, record.job)
+
+    def _reply(self, call: Call, job: Job) -> Reply:
+        video = video_of(job, base_url(self._settings, call))
+        return Reply(200, video.model_dump_json().encode())

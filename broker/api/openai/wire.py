@@ -1,0 +1,162 @@
+"""The shapes on the line at the clients' door. What a shape means for a job is said in `translate.py`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from broker.jobs import OnLost
+
+MAX_PROMPT_CHARS = 32_000
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+
+
+class Wire(BaseModel):
+    """Fields that are not named here are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ImageUrl(Wire):
+    url: str
+
+
+class CreateVideo(Wire):
+    """Create a video generation job"""
+
+    prompt: Prompt
+    model: str = "grok"
+    #: Base64, a data URL, or `{"url": …}`.
+    image: str | ImageUrl | None = None
+    duration: Annotated[int, Field(ge=1, le=15)] | None = None
+    aspect_ratio: Literal["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"] | None = None
+    resolution: Literal["480p", "720p", "1080p"] | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] = 0
+    on_lost: OnLost = OnLost.RECOVER
+
+    @field_validator("prompt")
+    @classmethod
+    def _says_something(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("must not be blank")
+        return prompt
+
+
+class Video(Wire):
+    """A video generation job"""
+
+    id: str
+    object: Literal["videos.generation"] = "videos.generation"
+    created: int
+    model: str
+    status: Literal["pending", "processing", "completed", "failed"]
+    video_url: str | None
+    #: One sentence, or null unless the job failed.
+    error: str | None
+    error_code: str | None
+    request_id: str
+    video_id: str
+    progress: int
+    phase: str | None
+    waiting_reason: str | None
+    #: Unix seconds at which a job that must wait is tried again.
+    retry_at: int | None
+
+
+class TextPart(Wire):
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(Wire):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _plain_url(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+
+class RefusalPart(Wire):
+    type: Literal["refusal"]
+    refusal: str
+
+
+Part = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
+
+
+class Message(Wire):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+
+
+class CreateChatCompletion(Wire):
+    """Create a chat completion"""
+
+    model: str = "grok"
+    messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    response_format: dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] = 0
+
+
+class ChatMessage(Wire):
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+
+class Choice(Wire):
+    index: int = 0
+    message: ChatMessage
+    logprobs: None = None
+    finish_reason: str
+
+
+class Usage(Wire):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    #: Grok's page tells no token counts; these are counted from the text's length.
+    estimated: bool = True
+
+
+class ChatCompletion(Wire):
+    """A chat completion"""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    system_fingerprint: None = None
+
+
+class Model(Wire):
+    """A model"""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    #: What it makes: `video`, `text`.
+    output_modalities: list[str]
+
+
+class ModelList(Wire):
+    """The models"""
+
+    object: Literal["list"] = "list"
+    data: list[Model]

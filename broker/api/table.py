@@ -1,0 +1,18 @@
+"""The FastAPI routes and who may come through each. A route that stands in no table cannot be called."""
+
+from broker.api.lean import JSON_BODY, Door, Route
+
+ORDINARY_ROUTES = [
+    Route("GET", "/", Door.PUBLIC, is_noted=False),
+    Route("GET", "/dashboard/{file_path:path}", Door.PUBLIC, is_noted=False),
+    Route("GET", "/openapi.json", Door.PUBLIC),
+    Route("GET", "/v1/models", Door.CLIENT),
+    Route("GET", "/v1/models/{name}", Door.CLIENT),
+    Route("GET", "/jobs", Door.ADMIN),
+    Route("DELETE", "/jobs", Door.ADMIN),
+    Route("GET", "/jobs/{job_id}", Door.ADMIN),
+    Route("DELETE", "/jobs/{job_id}", Door.ADMIN),
+    Route("POST", "/jobs/{job_id}/retry", Door.ADMIN),
+    Route("POST", "/workers/{worker_id}/directives", Door.ADMIN, JSON_BODY),
+    Route("DELETE", "/api/logs", Door.ADMIN),
+]

@@ -1,0 +1,322 @@
+"""The composition root: the one file that sees everything. Builds the parts, starts them, stops them."""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from broker import __version__, chores
+from broker.api.admin.jobs import JobDoor
+from broker.api.admin.logs import LogDoor
+from broker.api.admin.workers import WorkerDoor
+from broker.api.bodies import refusal_of
+from broker.api.errors import Problem, problem, problem_of
+from broker.api.extension.acts import ActDoor
+from broker.api.extension.polls import PollDoor
+from broker.api.extension.uploads import UploadDoor
+from broker.api.films import FilmDoor
+from broker.api.guard import Guard
+from broker.api.health import HealthDoor
+from broker.api.lean import Receive, Route, RouteTable, Send
+from broker.api.openai import models
+from broker.api.openai.chat import ChatDoor
+from broker.api.openai.videos import VideoDoor
+from broker.api.openapi import describe
+from broker.api.table import ORDINARY_ROUTES
+from broker.clock import SystemClock
+from broker.config import Settings
+from broker.errors import BrokerError, StartRefused
+from broker.jobs import JobKind
+from broker.log import LogWriter, ProgramLog, RequestLog
+from broker.media.disk import DiskMedia
+from broker.media.reader import Images
+from broker.notifier import News, Notifier
+from broker.queue import JobQueue
+from broker.scheduler.runner import Runner
+from broker.store.sqlite.store import SqliteStore
+from broker.sweeper import Sweeper
+from broker.workers import Roster
+
+MIB = 1024 * 1024
+DASHBOARD = Path(__file__).parent / "dashboard" / "static"
+
+
+class Parts(NamedTuple):
+    """A running broker, taken apart; tests look inside through this."""
+
+    settings: Settings
+    clock: SystemClock
+    store: SqliteStore
+    media: DiskMedia
+    notifier: Notifier
+    roster: Roster
+    queue: JobQueue
+    sweeper: Sweeper
+    runner: Runner
+    log: ProgramLog
+    request_log: RequestLog
+    guard: Guard
+
+
+class Application:
+    """The ASGI application. Nothing is opened before it is started."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self._guard: Guard | None = None
+        #: Why it did not start or had to stop; the program's exit status follows from it.
+        self.exit_code: int | None = None
+        #: What stops the server when the store has failed.
+        self.stop_server: Callable[[], None] = _terminate
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._guard is not None:
+            await self._guard(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Parts]:
+        """A broker from start to stop. Raises a `StartRefused` that says why it cannot start."""
+        settings = self._settings or Settings.from_env(os.environ)
+        for folder in (settings.video_storage_path, settings.log_path):
+            _make_folder(folder)
+        clock = SystemClock()
+        log = ProgramLog(settings.log_path, clock.wall)
+        async with SqliteStore(settings.db_path, self._fatal(log)) as store:
+            media = DiskMedia(
+                settings.video_storage_path,
+                max_upload_bytes=int(settings.max_upload_mib * MIB),
+                min_free_bytes=int(settings.min_free_disk_mib * MIB),
+            )
+            try:
+                parts = self._build(settings, clock, log, store, media)
+                async with _started(parts):
+                    self._guard = parts.guard
+                    yield parts
+            finally:
+                self._guard = None
+                await media.close()
+
+    def _build(
+        self,
+        settings: Settings,
+        clock: SystemClock,
+        log: ProgramLog,
+        store: SqliteStore,
+        media: DiskMedia,
+    ) -> Parts:
+        notifier, roster = Notifier(_poll_places(settings)), Roster()
+        queue = JobQueue(store, media, notifier, roster, clock, settings.timers)
+        request_log = RequestLog(settings.log_path, settings.log_payloads)
+        notifier.listen(lambda news: _note_end(request_log, clock, news))
+        sweeper = Sweeper(
+            queue,
+            store,
+            media,
+            notifier,
+            clock,
+            log,
+            sweep_seconds=settings.sweep_seconds,
+            min_free_bytes=int(settings.min_free_disk_mib * MIB),
+        )
+        queue.expire_overdue = sweeper.expire_overdue
+        images = Images(can_fetch=settings.image_fetch)
+        lean = [
+            *VideoDoor(queue, store, media, images, settings, clock, request_log).routes(),
+            *ChatDoor(queue, store, media, images, notifier, settings, clock, request_log).routes(),
+            *PollDoor(queue, roster, media, images, settings, clock).routes(),
+            *ActDoor(queue, roster, settings, clock).routes(),
+            *UploadDoor(queue, store, media, settings).routes(),
+            *FilmDoor(store, media).routes(),
+        ]
+        web = _web(
+            [
+                models.router,
+                HealthDoor(queue, store, notifier, roster, clock, DASHBOARD).router(),
+                JobDoor(queue, store, media, settings).router(),
+                WorkerDoor(roster, notifier).router(),
+                LogDoor(settings, log).router(),
+            ],
+            lean,
+        )
+        guard = Guard(web, RouteTable([*lean, *ORDINARY_ROUTES]), settings, clock, log, request_log)
+        runner = Runner(store, media, clock, settings, log)
+        return Parts(
+            settings,
+            clock,
+            store,
+            media,
+            notifier,
+            roster,
+            queue,
+            sweeper,
+            runner,
+            log,
+            request_log,
+            guard,
+        )
+
+    def _fatal(self, log: ProgramLog) -> Callable[[BaseException], None]:
+        def stop(error: BaseException) -> None:
+            log.error("store_failed", error=repr(error))
+            self.exit_code = 5
+            self.stop_server()
+
+        return stop
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The ASGI lifespan: a start that is refused says why in one line, and the server ends."""
+        await receive()
+        running = self.running()
+        try:
+            await running.__aenter__()
+        except StartRefused as error:
+            self.exit_code = error.exit_code
+            print(f"error: {error.message}", file=sys.stderr, flush=True)
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
+        except Exception:
+            self.exit_code = 1
+            traceback.print_exc()
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await running.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _started(parts: Parts) -> AsyncIterator[None]:
+    """Everything that runs in the background, started in order and stopped in the opposite one."""
+    adopted = await chores.adopt_films(parts.queue, parts.store, parts.media, parts.clock)
+    held = await chores.grant_grace(parts.queue, parts.store)
+    parts.log.info("broker_started", version=__version__, adopted_films=adopted, live_leases=held)
+    writer = LogWriter(parts.request_log, parts.log)
+    writer.start()
+    await parts.sweeper.sweep()
+    parts.sweeper.start()
+    parts.runner.start()
+    restore = _drain_on_signal(parts.notifier)
+    try:
+        yield
+    finally:
+        restore()
+        parts.notifier.drain()
+        await parts.runner.stop()
+        await parts.sweeper.stop()
+        parts.log.info("broker_stopped")
+        await writer.stop()
+
+
+def _note_end(log: RequestLog, clock: SystemClock, news: News) -> None:
+    """The request log's second line of a job: what became of it."""
+    job, result = news.job, news.result
+    if not job.state.is_final:
+        return
+    ended_at = job.finished_at or clock.now()
+    facts: dict[str, Any] = {"duration": round(ended_at - job.created_at, 3)}
+    if result is not None and job.kind == JobKind.VIDEO:
+        facts["video_size"] = result.size_bytes
+    if job.error_code is not None:
+        facts["error_code"] = job.error_code
+    log.response(clock.wall(), job.id, job.state, **facts)
+
+
+class _Web(FastAPI):
+    """FastAPI with the lean routes in its OpenAPI document."""
+
+    def __init__(self, lean: Sequence[Route]) -> None:
+        # No /docs: its page would load scripts from a foreign host.
+        super().__init__(title="Grok Broker", version=__version__, docs_url=None, redoc_url=None)
+        self._lean = lean
+
+    def openapi(self) -> dict[str, Any]:
+        return describe(self, self._lean)
+
+
+def _web(routers: Sequence[Any], lean: Sequence[Route]) -> FastAPI:
+    """The ordinary routes, answering errors in the one form that all routes share."""
+    web = _Web(lean)
+    for router in routers:
+        web.include_router(router)
+
+    @web.exception_handler(BrokerError)
+    async def told(_: Request, error: BrokerError) -> Response:
+        return _response(problem_of(error))
+
+    @web.exception_handler(RequestValidationError)
+    async def refused(_: Request, error: RequestValidationError) -> Response:
+        return _response(problem_of(refusal_of(error.errors())))
+
+    @web.exception_handler(HTTPException)
+    async def missing(request: Request, _: HTTPException) -> Response:
+        return _response(problem("not_found", f"There is no {request.url.path} here."))
+
+    return web
+
+
+def _response(told: Problem) -> Response:
+    headers = {name.decode(): value.decode() for name, value in told.headers}
+    return JSONResponse(told.body, told.status, headers)
+
+
+def _poll_places(settings: Settings) -> int:
+    """How many polls may wait: each holds a connection, so no more than the process may open, less a share."""
+    try:
+        import resource
+    except ImportError:
+        return settings.max_parked_polls
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(settings.max_parked_polls, max(16, soft * 3 // 4))
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates a folder and proves that it can be written. Raises `StartRefused`."""
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StartRefused(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def _drain_on_signal(notifier: Notifier) -> Callable[[], None]:
+    """Begins to drain as soon as the process is told to stop, before the server waits for its connections."""
+    loop = asyncio.get_running_loop()
+    earlier: dict[int, Any] = {}
+
+    def drain(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(notifier.drain)
+        if callable(earlier[number]):
+            earlier[number](number, frame)
+
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            earlier[number] = signal.getsignal(number)
+            signal.signal(number, drain)
+    except ValueError:
+        return lambda: None  # Not the main thread: whoever runs us drains by stopping.
+
+    def restore() -> None:
+        for number, handler in earlier.items():
+            if signal.getsignal(number) is drain:
+                signal.signal(number, handler)
+
+    return restore
+
+
+def _terminate() -> None:
+    signal.raise_signal(signal.SIGTERM)

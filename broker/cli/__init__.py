@@ -1,0 +1,1 @@
+"""`python -m broker`: the broker's command line."""

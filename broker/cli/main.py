@@ -1,0 +1,18 @@
+"""Reads the command line and calls the command."""
+
+import argparse
+from collections.abc import Sequence
+
+from broker.cli.doctor import examine
+from broker.cli.serve import serve
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m broker", description="Grok Broker")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the broker (the same as python server.py)")
+    commands.add_parser(
+        "doctor", help="check what keeps a broker from starting or jobs from being done"
+    )
+    chosen = parser.parse_args(arguments)
+    return serve() if chosen.command == "serve" else examine()

@@ -1,0 +1,86 @@
+"""Runs the server in this process until it is told to stop."""
+
+import contextlib
+import os
+import socket
+import sys
+from dataclasses import replace
+
+import uvicorn
+
+from broker import __version__
+from broker.app import Application
+from broker.config import Settings
+from broker.errors import PortTaken, StartRefused
+
+
+def serve() -> int:
+    """Serves until SIGTERM or Ctrl-C; returns the exit status. A bad start says why in one line."""
+    try:
+        settings = Settings.from_env(os.environ)
+        listener = _bind(settings)
+    except StartRefused as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return error.exit_code
+    settings = replace(settings, server_port=listener.getsockname()[1])
+    application = Application(settings)
+    server = _Server(_config(application, settings), settings)
+    application.stop_server = lambda: setattr(server, "should_exit", True)
+    # The server ends by the signal it was told to stop with; that is a clean end.
+    with listener, contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run(sockets=[listener])
+    return application.exit_code or 0
+
+
+class _Server(uvicorn.Server):
+    """Says where it is once it can be called there."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self._settings.server_host, self._settings.server_port
+        _say(f"Grok Broker {__version__} is ready at http://{host}:{port}")
+        if self._settings.is_loopback:
+            _say("No key is needed on this machine; every program on it can use the broker.")
+        else:
+            _say("warning: anybody who reaches this address can use the broker.")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _config(application: Application, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        # Its access log and the trust in forwarding headers from loopback are both unwanted here.
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        log_level="warning",
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Takes the port before anything else is opened. Raises `PortTaken`, saying what to do."""
+    address = (settings.server_host, settings.server_port)
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+    except OSError as error:
+        raise PortTaken(
+            f"SERVER_PORT: cannot listen on {settings.server_host}:{settings.server_port} "
+            f"({error.strerror or error}). Stop the other program or set SERVER_PORT."
+        ) from error
+    return listener

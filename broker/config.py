@@ -1,0 +1,201 @@
+"""Settings: read once from the environment, checked, frozen. Every one has a line in `docs/operating.md`."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from broker.errors import BadSetting
+from broker.jobs import JobKind
+from broker.leases import Timers
+
+
+class PayloadLog(StrEnum):
+    """How much of a prompt the request log shows."""
+
+    NONE = "none"
+    SHORT = "short"
+    FULL = "full"
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _switch(value: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return known[value.lower()]
+
+
+def _port(value: str) -> int:
+    if not 0 <= int(value) <= 65535:
+        raise ValueError
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    if not 0 < float(value) < 10_000_000:
+        raise ValueError
+    return float(value)
+
+
+def _amount(value: str) -> float:
+    if not 0 <= float(value) < 10_000_000:
+        raise ValueError
+    return float(value)
+
+
+def _count(value: str) -> int:
+    if not 0 < int(value) < 10_000_000:
+        raise ValueError
+    return int(value)
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    for origin in _names(value):
+        parts = urlsplit(origin)
+        if not parts.scheme or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError
+    return _names(value)
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _payloads(value: str) -> PayloadLog:
+    return PayloadLog(value.lower())
+
+
+def _setting(default: Any, read: Callable[[str], Any], right: str) -> Any:
+    """A field with its default, how its variable is read, and what a right value looks like."""
+    return field(default=default, metadata={"read": read, "right": right})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is set by the environment variable of the same name in capitals."""
+
+    server_host: str = _setting("127.0.0.1", _text, "an address or name of this machine")
+    server_port: int = _setting(8000, _port, "a port from 0 to 65535")
+    #: Where clients reach the broker, for links to films; None: the address each client called.
+    public_base_url: str | None = _setting(None, _base_url, "a URL such as http://broker.lan:8000")
+    #: Further names under which the broker may be called, beside those of the loopback interface.
+    allowed_hosts: tuple[str, ...] = _setting((), _names, "names, separated by commas")
+    #: Web pages and extensions that may call: exact origins.
+    allowed_origins: tuple[str, ...] = _setting((), _origins, "origins such as https://app.example")
+    dangerously_allow_open_network: bool = _setting(False, _switch, "1 or 0")
+
+    video_storage_path: Path = _setting(Path("videos"), _path, "a folder")
+    log_path: Path = _setting(Path("logs"), _path, "a folder")
+    db_path: Path = _setting(Path("jobs.db"), _path, "a file")
+    backup_path: Path = _setting(Path("backups"), _path, "a folder")
+
+    max_video_age_days: float = _setting(7.0, _amount, "days; 0 keeps for ever")
+    max_video_storage_gib: float = _setting(20.0, _amount, "GiB; 0 for no cap")
+    max_job_age_days: float = _setting(90.0, _seconds, "days, more than 0")
+    max_upload_mib: float = _setting(512.0, _seconds, "MiB, more than 0")
+    min_free_disk_mib: float = _setting(2048.0, _amount, "MiB; 0 switches the check off")
+    keep_backups: int = _setting(7, _count, "a whole number, 1 or more")
+
+    job_timeout_seconds: float = _setting(300.0, _seconds, "seconds, more than 0")
+    chat_job_timeout_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
+    chat_completion_wait_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
+    video_lease_seconds: float = _setting(150.0, _seconds, "seconds, more than 0")
+    chat_lease_seconds: float = _setting(90.0, _seconds, "seconds, more than 0")
+    video_run_cap_seconds: float = _setting(900.0, _seconds, "seconds, more than 0")
+    chat_run_cap_seconds: float = _setting(600.0, _seconds, "seconds, more than 0")
+    video_queue_seconds: float = _setting(86_400.0, _seconds, "seconds, more than 0")
+    first_beat_seconds: float = _setting(10.0, _seconds, "seconds, more than 0")
+    beat_seconds: float = _setting(20.0, _seconds, "seconds, more than 0")
+    poll_wait_seconds: float = _setting(20.0, _seconds, "seconds, 25 at most")
+    sweep_seconds: float = _setting(1.0, _seconds, "seconds, more than 0")
+    prune_seconds: float = _setting(600.0, _seconds, "seconds, more than 0")
+    max_parked_polls: int = _setting(10_000, _count, "a whole number, 1 or more")
+    shutdown_seconds: float = _setting(20.0, _seconds, "seconds, more than 0")
+
+    log_payloads: PayloadLog = _setting(PayloadLog.SHORT, _payloads, "none, short or full")
+    keep_logs_days: float = _setting(7.0, _seconds, "days, more than 0")
+    image_fetch: bool = _setting(False, _switch, "1 or 0")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises `BadSetting`, naming the variable, its value and what would be right."""
+        given = {
+            entry.name: _read(entry.name.upper(), environ[entry.name.upper()], entry.metadata)
+            for entry in fields(cls)
+            if environ.get(entry.name.upper(), "") != ""
+        }
+        settings = cls(**given)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raises `BadSetting` where settings do not fit together."""
+        if self.poll_wait_seconds > 25:
+            raise BadSetting(
+                "POLL_WAIT_SECONDS: 25 at most; Chrome ends a worker that waits for 30."
+            )
+        for name in ("video", "chat"):
+            lease = getattr(self, f"{name}_lease_seconds")
+            if lease < 2 * self.beat_seconds:
+                raise BadSetting(
+                    f"{name.upper()}_LEASE_SECONDS={lease:g} must be at least twice "
+                    f"BEAT_SECONDS={self.beat_seconds:g}, or one lost beat loses the job."
+                )
+        if not self.is_loopback and not self.dangerously_allow_open_network:
+            raise BadSetting(
+                f"SERVER_HOST={self.server_host} would let everybody on the network use your account, and "
+                "no key has been created. Use 127.0.0.1, or set DANGEROUSLY_ALLOW_OPEN_NETWORK=1 "
+                "if you mean it."
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only programs on this machine can connect."""
+        if self.server_host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.server_host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def timers(self) -> dict[JobKind, Timers]:
+        return {
+            JobKind.VIDEO: Timers(
+                lease_seconds=self.video_lease_seconds,
+                stall_seconds=self.job_timeout_seconds,
+                run_cap_seconds=self.video_run_cap_seconds,
+                queue_seconds=self.video_queue_seconds,
+                first_beat_seconds=self.first_beat_seconds,
+            ),
+            JobKind.CHAT: Timers(
+                lease_seconds=self.chat_lease_seconds,
+                stall_seconds=self.chat_job_timeout_seconds,
+                run_cap_seconds=self.chat_run_cap_seconds,
+                queue_seconds=self.chat_completion_wait_seconds,
+                first_beat_seconds=self.first_beat_seconds,
+            ),
+        }
+
+
+def _read(name: str, value: str, metadata: Mapping[str, Any]) -> Any:
+    try:
+        return metadata["read"](value)
+    except (ValueError, KeyError):
+        raise BadSetting(f"{name}={value!r} is not {metadata['right']}.") from None

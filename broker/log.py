@@ -1,0 +1,191 @@
+"""What is written down: the request log (JSON Lines, one file a day) and the program's own log.
+
+Lines are gathered in memory and written by one background thread, so a request never waits for the log and a
+log that cannot be written never fails a request. Redaction happens before a line is made.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from broker.config import PayloadLog
+
+FLUSH_SECONDS = 0.2
+#: A line is never longer than this, whatever was sent.
+MAX_LINE_CHARS = 16_384
+#: Lines that wait for a disk that does not take them; beyond this the oldest are dropped.
+MAX_WAITING = 50_000
+SHORT_CHARS = 500
+_TEXT_FIELDS = frozenset({"prompt", "text", "content", "delta", "instructions", "input"})
+_SECRET_PREFIXES = ("gbc_", "gbw_", "gba_", "lt_", "Bearer ")
+#: Longer strings than this without a blank are data, not words.
+_DATA_CHARS = 256
+
+
+def redacted(value: Any, payloads: PayloadLog, key: str = "") -> Any:
+    """A body as it may be written: image data becomes size and hash, prompts are cut or left out by setting."""
+    if isinstance(value, Mapping):
+        return {str(k): redacted(v, payloads, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item, payloads, key) for item in value]
+    if isinstance(value, str):
+        return _redacted_text(value, payloads, key)
+    return value
+
+
+def _redacted_text(text: str, payloads: PayloadLog, key: str) -> str:
+    if text.startswith(_SECRET_PREFIXES) or key in ("lease_token", "authorization"):
+        return "[secret]"
+    if text.startswith("data:") or (len(text) > _DATA_CHARS and " " not in text[:_DATA_CHARS]):
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        return f"[{len(text)} characters, sha256 {digest}]"
+    if key not in _TEXT_FIELDS or payloads == PayloadLog.FULL:
+        return text
+    if payloads == PayloadLog.NONE:
+        return f"[{len(text)} characters]"
+    return text if len(text) <= SHORT_CHARS else text[:SHORT_CHARS] + "…"
+
+
+class LineFile:
+    """One growing file of lines; `write` may be called from the event loop, at any rate."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._waiting: deque[tuple[float, Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
+
+    def write(self, at: float, fields: Mapping[str, Any]) -> None:
+        self._waiting.append((at, fields))
+
+    def flush(self) -> None:
+        """Writes what is waiting, in the calling thread. Keeps it for the next time where the disk refuses."""
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        by_day: dict[str, list[str]] = {}
+        for at, fields in waiting:
+            moment = datetime.fromtimestamp(at, UTC)
+            by_day.setdefault(f"{moment:%Y-%m-%d}", []).append(_line(moment, fields))
+        try:
+            for day, lines in by_day.items():
+                self._append(day, "".join(lines))
+        except OSError:
+            self._waiting.extendleft(reversed(waiting))
+
+    def _append(self, day: str, text: str) -> None:
+        path = self._folder / f"{self._prefix}_{day}.jsonl"
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+            file.write(text.encode("utf-8"))
+
+
+def _line(moment: datetime, fields: Mapping[str, Any]) -> str:
+    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    # ensure_ascii escapes control, bidi and line-separator characters too: one event, one line.
+    line = json.dumps({"timestamp": stamp, **fields}, ensure_ascii=True, default=str)
+    if len(line) > MAX_LINE_CHARS:
+        kept = {key: value for key, value in fields.items() if key != "payload"}
+        line = json.dumps({"timestamp": stamp, **kept, "payload": "[too long]"}, default=str)
+    return line[:MAX_LINE_CHARS] + "\n"
+
+
+class RequestLog:
+    """Requests and what became of them, in the documented form: `requests_YYYY-MM-DD.jsonl`, days in UTC."""
+
+    def __init__(self, folder: Path, payloads: PayloadLog) -> None:
+        self._lines = LineFile(folder, "requests")
+        self._payloads = payloads
+
+    def request(
+        self, at: float, method: str, path: str, job_id: str | None, body: Any = None
+    ) -> None:
+        """A request was taken. `path` is without its query, which may hold what nobody should read."""
+        self._lines.write(
+            at,
+            {
+                "type": "request",
+                "method": method,
+                "path": path,
+                "job_id": job_id,
+                "payload": redacted(body, self._payloads),
+            },
+        )
+
+    def response(self, at: float, job_id: str, status: str, **facts: Any) -> None:
+        """A job ended, or a request was refused."""
+        self._lines.write(at, {"type": "response", "job_id": job_id, "status": status, **facts})
+
+    def flush(self) -> None:
+        self._lines.flush()
+
+
+class ProgramLog:
+    """What the broker itself has to say: events in the past tense with data beside them, never a prompt.
+
+    Each goes to `broker_YYYY-MM-DD.jsonl`; warnings and errors also to standard error.
+    """
+
+    def __init__(self, folder: Path, wall: Any) -> None:
+        self._lines = LineFile(folder, "broker")
+        self._wall = wall
+
+    def info(self, event: str, **data: Any) -> None:
+        self._write("info", event, data)
+
+    def warning(self, event: str, **data: Any) -> None:
+        self._write("warning", event, data)
+        self._show("warning", event, data)
+
+    def error(self, event: str, **data: Any) -> None:
+        self._write("error", event, data)
+        self._show("error", event, data)
+
+    def flush(self) -> None:
+        self._lines.flush()
+
+    def _write(self, level: str, event: str, data: Mapping[str, Any]) -> None:
+        self._lines.write(self._wall(), {"level": level, "event": event, **data})
+
+    def _show(self, level: str, event: str, data: Mapping[str, Any]) -> None:
+        told = " ".join(f"{key}={value!r}" for key, value in data.items())
+        print(f"{level}: {event} {told}".rstrip(), file=sys.stderr, flush=True)
+
+
+class LogWriter:
+    """Flushes the logs in the background; the last lines at the end."""
+
+    def __init__(self, *logs: RequestLog | ProgramLog) -> None:
+        self._logs = logs
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="log-writer")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.to_thread(self._flush)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.to_thread(self._flush)
+
+    def _flush(self) -> None:
+        for log in self._logs:
+            log.flush()
+
+
+def remove_logs(folder: Path, *, older_than: float | None = None) -> int:
+    """Deletes log files, all of them or those last written before a moment; returns how many."""
+    removed = 0
+    for path in folder.glob("*_????-??-??.jsonl"):
+        if older_than is None or path.stat().st_mtime < older_than:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed

@@ -1,0 +1,164 @@
+"""Keeps films and input images in one folder, whole or not at all. Does not know whose they are or what they show.
+
+A film is written beside its place (`.incoming/*.part`), hashed on the way, synced, checked and renamed: a reader
+sees all of it or nothing, and so does the next start after a power cut.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiofiles
+
+from broker.errors import DiskFull, NotFound
+from broker.media.folder import BINARY, Folder, save_file
+from broker.media.gate import inspect_film
+from broker.media.threads import DiskThreads, disk_errors, outcome
+from broker.media.upload import DiskUpload
+from broker.ports import Film, FilmFacts
+
+#: One read from the disk. A reader holds two of these.
+PIECE_BYTES = 256 * 1024
+FREE_BYTES_TRUSTED_SECONDS = 1.0
+
+
+class DiskMedia:
+    """A `broker.ports.MediaStore` on a local disk.
+
+    Folders it makes are 0700 and files 0600; a folder that was there keeps the mode its owner gave it.
+    """
+
+    def __init__(self, folder: Path, *, max_upload_bytes: int, min_free_bytes: int) -> None:
+        """Makes the folder where it is missing. Raises `BadSetting` where that cannot be."""
+        self._folder = Folder(folder)
+        self._threads = DiskThreads()
+        self._max_upload_bytes = max_upload_bytes
+        self._min_free_bytes = min_free_bytes
+        self._free_bytes = 0
+        self._free_bytes_seen_at = float("-inf")
+
+    async def close(self) -> None:
+        """Waits for what the disk is doing, then lets the threads go. Nothing else may be called after it."""
+        await asyncio.to_thread(self._threads.close)
+
+    async def receive(self) -> DiskUpload:
+        """Begins an upload. Raises `DiskFull` when there is less room than is to be kept free."""
+        if await self.free_bytes() < self._min_free_bytes:
+            raise DiskFull
+        return DiskUpload(self._folder, self._threads, self._max_upload_bytes)
+
+    async def find(self, name: str) -> Film | None:
+        """The film of this name; None where there is none, or where the name could not be a film's."""
+        try:
+            return await self._threads.read(_look_up, self._folder, name)
+        except NotFound:
+            return None
+
+    async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `stop` or the end. A removal midway does not cut the reader."""
+        busy: Future[Any]
+        busy = opening = self._threads.start(_open_film, self._folder, name)
+        try:
+            fd = await outcome(opening, NotFound)
+            busy = piece = self._threads.start(_read_at, fd, start, stop)
+            while data := await outcome(piece, NotFound):
+                start += len(data)
+                # The next piece is read while this one is on its way to the client.
+                busy = piece = self._threads.start(_read_at, fd, start, stop)
+                yield data
+        finally:
+            self._threads.after(busy, _close_opened, opening)
+
+    async def remove(self, name: str) -> bool:
+        """Removes a film; False where there was none. Raises `StoreFailed` where a reader prevents it (Windows)."""
+        try:
+            await self._threads.read(os.unlink, self._folder.film(name))
+        except NotFound:
+            return False
+        return True
+
+    async def films(self) -> Sequence[Film]:
+        """Every published film, oldest first."""
+        return await self._threads.read(_list_films, self._folder)
+
+    async def digest(self, name: str) -> str:
+        """The SHA-256 of a stored film, read from disk."""
+        return await self._threads.read(_digest, self._folder, name)
+
+    async def inspect(self, name: str) -> FilmFacts:
+        """Reads a stored film. Raises `ResultRejected` with the gate's class."""
+        return await self._threads.read(lambda: inspect_film(self._folder.stored_film(name)))
+
+    async def save_input(self, data: bytes, name: str) -> None:
+        """Keeps an input image, durably, until `remove_input`."""
+        # In one hop, not through aiofiles: a caller cancelled between two steps would leave half an image.
+        part, target = self._folder.open_part(), self._folder.input(name)
+        try:
+            await self._threads.write(save_file, data, part, target)
+        finally:
+            self._folder.forget_part(part)
+
+    async def load_input(self, name: str) -> bytes:
+        """An input image. Raises `NotFound` where there is none."""
+        path = self._folder.input(name)
+        with disk_errors(NotFound):
+            async with aiofiles.open(path, "rb", executor=self._threads.pool) as file:
+                return await file.read()
+
+    async def remove_input(self, name: str) -> None:
+        """Removes an input image; no error where there was none."""
+        with suppress(NotFound):
+            await self._threads.read(os.unlink, self._folder.input(name))
+
+    async def sweep_leftovers(self) -> int:
+        """Deletes unfinished uploads of an earlier run; returns how many. Those under way are left alone."""
+        return await self._threads.read(self._folder.sweep)
+
+    async def free_bytes(self) -> int:
+        """How much room the disk has, as of a second ago at most."""
+        if time.monotonic() - self._free_bytes_seen_at > FREE_BYTES_TRUSTED_SECONDS:
+            usage = await self._threads.read(shutil.disk_usage, self._folder.films)
+            self._free_bytes, self._free_bytes_seen_at = usage.free, time.monotonic()
+        return self._free_bytes
+
+
+def _look_up(folder: Folder, name: str) -> Film:
+    found = folder.stored_film(name).stat()
+    return Film(name, found.st_size, found.st_mtime)
+
+
+def _list_films(folder: Folder) -> Sequence[Film]:
+    films = []
+    for name in folder.film_names():
+        with suppress(NotFound, FileNotFoundError):
+            films.append(_look_up(folder, name))
+    return sorted(films, key=lambda film: (film.modified_at, film.name))
+
+
+def _digest(folder: Folder, name: str) -> str:
+    with folder.stored_film(name).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_film(folder: Folder, name: str) -> int:
+    return os.open(folder.stored_film(name), os.O_RDONLY | BINARY)
+
+
+def _read_at(fd: int, start: int, stop: int) -> bytes:
+    size = max(0, min(PIECE_BYTES, stop - start))
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, start)
+    os.lseek(fd, start, os.SEEK_SET)
+    return os.read(fd, size)
+
+
+def _close_opened(opening: Future[int]) -> None:
+    if not opening.exception():
+        os.close(opening.result())

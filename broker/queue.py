@@ -1,0 +1,307 @@
+"""`JobQueue`: every deed that is done to a job, from submit to its end.
+
+Each deed is one act (`acts.py`, `results.py`, `deadlines.py`) applied by the store in one transaction; when it
+is durable, whoever waits is told. Knows nothing of HTTP, SQL, files or the environment.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+
+from broker.acts import AddChunks, Beat, Cancel, Fail, Release
+from broker.chunks import Chunk
+from broker.deadlines import Expire, Grace
+from broker.errors import BrokerError, DiskFull, NotFound, ResultRejected, ShuttingDown
+from broker.handouts import Assignment, Poll, grant, lease_seconds
+from broker.ids import (
+    JobId,
+    LeaseToken,
+    Owner,
+    TokenHash,
+    WorkerId,
+    hash_token,
+    new_lease_token,
+)
+from broker.jobs import Change, Job, JobKind, JobState, Result
+from broker.leases import Phase, Timers
+from broker.notifier import News, Notifier, Parked
+from broker.ports import Clock, Decide, JobView, MediaStore, Store, Upload
+from broker.results import Adopt, Complete, Verdict, attempt_of, judge
+from broker.retries import RULES, Failure, Standing
+from broker.submissions import NewJob
+from broker.workers import Roster
+
+#: A film that another job has left within this time is not a new film.
+REPEAT_SECONDS = 24 * 3600.0
+
+
+class JobQueue:
+    def __init__(
+        self,
+        store: Store,
+        media: MediaStore,
+        notifier: Notifier,
+        roster: Roster,
+        clock: Clock,
+        timers: Mapping[JobKind, Timers],
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._media = media
+        self._notifier = notifier
+        self._roster = roster
+        self._clock = clock
+        self._timers = timers
+        self._roll = roll
+        self._finishing: dict[JobId, asyncio.Lock] = {}
+        #: Set by the chore that watches the disk.
+        self.is_disk_full = False
+        #: Looks at deadlines when a claim found nothing; returns how many had passed. Set by the sweeper.
+        self.expire_overdue: Callable[[], Awaitable[int]] = _none_overdue
+
+    @property
+    def is_draining(self) -> bool:
+        """The broker is going away: nothing new is taken or handed out."""
+        return self._notifier.is_draining
+
+    # What clients do.
+
+    async def submit(self, new: NewJob) -> Job:
+        """Keeps a new job. When this returns, the job is on disk.
+
+        Raises `DiskFull` or `ShuttingDown` and keeps nothing.
+        """
+        if self.is_draining:
+            raise ShuttingDown()
+        if self.is_disk_full:
+            raise DiskFull()
+        job = new.job(self._clock.now(), self._timers[new.kind])
+        adding = self._store.add(job, new.payload)
+        # Before the commit, on purpose: the worker's claim then joins the same transaction.
+        self._notifier.wake(job.kind)
+        await adding
+        return job
+
+    async def cancel(
+        self, job_id: JobId, owner: Owner | None, *, only_unsubmitted: bool = False
+    ) -> Job:
+        """Stops a job for good. Raises `AlreadyFinished` when it has completed or failed."""
+        now = self._clock.now()
+        return await self._act(
+            job_id, Cancel(now, self.timers_for, owner, only_unsubmitted=only_unsubmitted)
+        )
+
+    async def give_up(self, job_id: JobId) -> Job:
+        """Cancels a job whose client waited as long as it would. A job that has just ended stays as it is."""
+        message = "The client's wait was over before the answer came."
+        act = Cancel(self._clock.now(), self.timers_for, None, "client_wait_over", message)
+        try:
+            return await self._act(job_id, act)
+        except BrokerError:
+            record = await self._store.get(job_id)
+            if record is None:
+                raise NotFound() from None
+            return record.job
+
+    # What workers do.
+
+    async def claim(self, poll: Poll) -> Assignment | None:
+        """Hands out the next job, waiting for one as long as the poll allows. None when there was none."""
+        until = self._clock.now() + poll.wait_seconds
+        waiting = Parked(poll.kinds, poll.worker_id, until, poll.is_alive)
+        with self._notifier.parked(waiting):
+            while not waiting.is_over:
+                self._notifier.arm(waiting)
+                assignment = await self._claim_now(poll)
+                if assignment is None and await self.expire_overdue():
+                    assignment = await self._claim_now(poll)
+                if assignment is not None:
+                    if not waiting.is_armed:
+                        # Woken while claiming: the wake-up may have been for another job.
+                        self._notifier.wake(assignment.job.kind)
+                    return assignment
+                if poll.wait_seconds <= 0 or not await waiting.woken() or not poll.is_alive():
+                    return None
+        return None
+
+    async def beat(
+        self,
+        job_id: JobId,
+        token: LeaseToken,
+        phase: Phase | None = None,
+        progress: int | None = None,
+        evidence: str | None = None,
+    ) -> Job:
+        """Renews a lease and notes how far the attempt is. A job in a final state means: stop working on it."""
+        now = self._clock.now()
+        act = Beat(now, self.timers_for, hash_token(token), phase, progress, evidence)
+        return await self._act(job_id, act)
+
+    async def add_chunks(self, job_id: JobId, token: LeaseToken, chunks: Sequence[Chunk]) -> Job:
+        """Keeps more of a streamed answer. The job's `next_seq` says what is expected next."""
+        act = AddChunks(self._clock.now(), self.timers_for, hash_token(token), tuple(chunks))
+        job = await self._store.change(job_id, act)
+        self._notifier.announce(News(job, chunks=act.chunks))
+        return job
+
+    async def complete_text(
+        self,
+        job_id: JobId,
+        token: LeaseToken | None,
+        text: str | None,
+        reasoning: str | None = None,
+        finish_reason: str = "stop",
+    ) -> tuple[Job, Verdict]:
+        """The answer of a chat job; None for the text that has been streamed."""
+        act = Complete(
+            self._clock.now(),
+            JobKind.CHAT,
+            _hashed(token),
+            text=text,
+            reasoning=reasoning,
+            finish_reason=finish_reason,
+        )
+        return await self._complete(job_id, act)
+
+    async def complete_film(
+        self, job_id: JobId, token: LeaseToken | None, upload: Upload
+    ) -> tuple[Job, Verdict]:
+        """The film of a video job, sealed by the caller. It is checked, made durable, then published.
+
+        Raises `ResultRejected` with the gate's class and leaves the job open; `LeaseLost`; `ResultConflict`.
+        """
+        facts = await upload.inspect()
+        now = self._clock.now()
+        if await self._store.has_result(upload.sha256, now - REPEAT_SECONDS, job_id):
+            raise ResultRejected("repeated_file", "This file is another job's result.")
+        result = Result(
+            upload.sha256,
+            upload.size_bytes,
+            0,
+            now,
+            facts.duration_seconds,
+            facts.width,
+            facts.height,
+        )
+        act = Complete(now, JobKind.VIDEO, _hashed(token), result)
+        async with self._finishing_alone(job_id):
+            # The file first, the row second: a row never names a file that is not whole. Nothing else is
+            # done to this job meanwhile, so what is judged here still holds when the row is written.
+            verdict = await self._judged(job_id, act)
+            if verdict != Verdict.REPEATED:
+                await upload.publish(job_id + (".late" if verdict == Verdict.LATE else ""))
+            return await self._complete(job_id, act)
+
+    async def fail(self, job_id: JobId, token: LeaseToken | None, failure: Failure) -> Job:
+        """The worker could not do it. The job returned says what was decided."""
+        act = Fail(self._clock.now(), self.timers_for, _hashed(token), failure, self._roll())
+        before = await self._store.get(job_id)
+        job = await self._act(job_id, act)
+        if before is not None and before.job.lease is not None:
+            self._note_standing(before.job.lease.worker_id, job, failure)
+        return job
+
+    async def release(self, job_id: JobId, token: LeaseToken, reason: str) -> Job:
+        """The worker gives the job back, uncounted. Raises `AlreadySubmitted` past the point of no return."""
+        return await self._act(
+            job_id, Release(self._clock.now(), self.timers_for, hash_token(token), reason)
+        )
+
+    # What the clock does.
+
+    async def expire(self, job_id: JobId) -> Job:
+        """Acts on a deadline that has passed."""
+        return await self._act(job_id, Expire(self._clock.now(), self.timers_for, self._roll()))
+
+    async def grant_grace(self, job_id: JobId) -> Job:
+        """Gives a live lease its full time again."""
+        return await self._act(job_id, Grace(self._clock.now(), self.timers_for))
+
+    async def adopt(self, job_id: JobId, result: Result) -> Job:
+        """Completes a job whose film an earlier run of the broker had already made durable."""
+        return await self._act(job_id, Adopt(self._clock.now(), result))
+
+    def timers_for(self, kind: JobKind) -> Timers:
+        return self._timers[kind]
+
+    # Steps.
+
+    async def _claim_now(self, poll: Poll) -> Assignment | None:
+        now = self._clock.now()
+        worker = self._roster.see(poll.worker_id, poll.kinds, now)
+        kinds = self._roster.open_kinds(worker, poll.kinds, now)
+        if self.is_disk_full:
+            kinds = [kind for kind in kinds if kind != JobKind.VIDEO]
+        if not kinds:
+            return None
+        token = new_lease_token()
+        grants = {kind: grant(poll.worker_id, token, now, self._timers[kind]) for kind in kinds}
+        taken = await self._store.claim(grants, now)
+        if taken is None:
+            return None
+        job, payload = taken
+        self._notifier.announce(News(job))
+        seconds = lease_seconds(poll.worker_id, self._timers[job.kind])
+        return Assignment(job, payload, token, job.action, seconds)
+
+    async def _act(self, job_id: JobId, act: Decide) -> Job:
+        has_changed = False
+
+        def noted(view: JobView) -> Change | None:
+            nonlocal has_changed
+            change = act(view)
+            has_changed = change is not None
+            return change
+
+        async with self._finishing_alone(job_id) if job_id in self._finishing else nullcontext():
+            job = await self._store.change(job_id, noted)
+        if has_changed:
+            self._notifier.announce(News(job))
+            if job.state == JobState.PENDING and job.ready_at is None:
+                self._notifier.wake(job.kind, prefer=job.reserved_for)
+        return job
+
+    async def _complete(self, job_id: JobId, act: Complete) -> tuple[Job, Verdict]:
+        job = await self._store.change(job_id, act)
+        if act.published is not None:
+            self._notifier.announce(News(job, result=act.published))
+        return job, act.verdict
+
+    async def _judged(self, job_id: JobId, act: Complete) -> Verdict:
+        """What the act would do to the job as it stands, changing nothing."""
+        verdict = Verdict.PUBLISHED
+
+        def look(view: JobView) -> None:
+            nonlocal verdict
+            attempt_of(view, act.token_hash)
+            assert act.result is not None
+            verdict = judge(view, act.result.sha256)
+
+        await self._store.change(job_id, look)
+        return verdict
+
+    @asynccontextmanager
+    async def _finishing_alone(self, job_id: JobId) -> AsyncIterator[None]:
+        """While a film is made durable and its row written, nothing else is done to its job."""
+        lock = self._finishing.setdefault(job_id, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._finishing.pop(job_id, None)
+
+    def _note_standing(self, worker_id: WorkerId, job: Job, failure: Failure) -> None:
+        if failure.failure_class == "rate_limited":
+            self._roster.set_aside(worker_id, job.kind, "rate_limited", job.ready_at)
+        elif RULES[failure.failure_class].standing == Standing.SET_ASIDE:
+            self._roster.set_aside(worker_id, job.kind, failure.failure_class, None)
+
+
+async def _none_overdue() -> int:
+    return 0
+
+
+def _hashed(token: LeaseToken | None) -> TokenHash | None:
+    return None if token is None else hash_token(token)

@@ -1,0 +1,117 @@
+-- name: add_job
+-- Keeps a new job.
+INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+                         ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_payload
+-- What the worker will need.
+INSERT INTO payloads VALUES (?, ?, ?, ?, ?);
+
+-- name: claim
+-- Hands out the first ready job of one kind. A job kept for another worker is passed over.
+UPDATE jobs
+SET state = 'processing', attempt = attempt + 1, ready_at = NULL, waiting_reason = NULL,
+    reserved_for = NULL, reserved_until = NULL, next_seq = 0,
+    started_at = coalesce(started_at, :claimed_at),
+    token_hash = :token_hash, worker_id = :worker_id, claimed_at = :claimed_at,
+    confirmed_at = :confirmed_at, lease_expires_at = :expires_at, advanced_at = :advanced_at,
+    phase = :phase, progress = :progress, is_legacy = :is_legacy, deadline_at = :deadline_at
+WHERE id = (
+    SELECT id FROM jobs INDEXED BY jobs_ready
+    WHERE state = 'pending' AND ready_at IS NULL AND kind = :kind
+      AND (reserved_for IS NULL OR reserved_for = :worker_id OR reserved_until <= :claimed_at)
+    ORDER BY turn LIMIT 1
+)
+RETURNING *;
+
+-- name: payload
+SELECT prompt, request, options, inputs FROM payloads WHERE job_id = ?;
+
+-- name: job
+SELECT * FROM jobs WHERE id = ?;
+
+-- name: save_job
+-- Writes a changed job back, if it still is the one that was read: same state, attempt and lease.
+UPDATE jobs
+SET state = ?, turn = ?, ready_at = ?, queue_deadline_at = ?, deadline_at = ?, losses = ?,
+    on_lost = ?, submitted_at = ?, evidence = ?, reserved_for = ?, reserved_until = ?, next_seq = ?,
+    waiting_reason = ?, error_code = ?, error_message = ?, finished_at = ?,
+    token_hash = ?, worker_id = ?, claimed_at = ?, confirmed_at = ?, lease_expires_at = ?,
+    advanced_at = ?, phase = ?, progress = ?, is_legacy = ?
+WHERE id = ? AND state = ? AND attempt = ? AND token_hash IS ?;
+
+-- name: add_attempt
+INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: attempt_with
+SELECT * FROM attempts WHERE job_id = ? AND token_hash = ?;
+
+-- name: last_attempt
+SELECT * FROM attempts WHERE job_id = ? ORDER BY number DESC LIMIT 1;
+
+-- name: attempts
+SELECT * FROM attempts WHERE job_id = ? ORDER BY number;
+
+-- name: add_chunk
+INSERT INTO chunks VALUES (?, ?, ?, ?, ?);
+
+-- name: chunks_after
+SELECT seq, kind, delta FROM chunks WHERE job_id = ? AND attempt = ? AND seq > ? ORDER BY seq;
+
+-- name: add_result
+INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (job_id, is_late) DO NOTHING;
+
+-- name: results
+SELECT is_late, sha256, size_bytes, attempt, finished_at, duration_seconds, width, height, text,
+       reasoning, finish_reason, removed_at
+FROM results WHERE job_id = ?;
+
+-- name: counts
+SELECT kind, state, sum(n) FROM counts WHERE :owner IS NULL OR owner = :owner GROUP BY kind, state;
+
+-- name: due
+SELECT id FROM jobs INDEXED BY jobs_due
+WHERE state IN ('pending', 'processing') AND deadline_at <= ? ORDER BY deadline_at LIMIT ?;
+
+-- name: ripen
+-- Delayed jobs whose moment has come are ready in their old place.
+UPDATE jobs SET ready_at = NULL
+WHERE state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?;
+
+-- name: is_ready
+SELECT 1 FROM jobs INDEXED BY jobs_ready
+WHERE state = 'pending' AND ready_at IS NULL AND kind = ? LIMIT 1;
+
+-- name: live_leases
+SELECT * FROM jobs INDEXED BY jobs_due
+WHERE state IN ('pending', 'processing') AND deadline_at <= 9e999 AND state = 'processing';
+
+-- name: same_film
+SELECT 1 FROM results WHERE text IS NULL AND sha256 = ? AND finished_at >= ? AND job_id <> ? LIMIT 1;
+
+-- name: films
+SELECT job_id FROM results INDEXED BY results_films
+WHERE text IS NULL AND removed_at IS NULL AND (:before IS NULL OR finished_at < :before)
+ORDER BY finished_at LIMIT :limit;
+
+-- name: forget_film
+UPDATE results SET removed_at = ? WHERE job_id = ? AND text IS NULL AND removed_at IS NULL;
+
+-- name: delete_job
+DELETE FROM jobs WHERE id = ? AND state <> 'processing' RETURNING *;
+
+-- name: streamed_and_ended
+-- Reads the chunks, which are few, and not the jobs, which are many.
+SELECT DISTINCT chunks.job_id FROM chunks JOIN jobs ON jobs.id = chunks.job_id
+WHERE jobs.finished_at < ? LIMIT ?;
+
+-- name: drop_chunks
+DELETE FROM chunks WHERE job_id = ?;
+
+-- name: old_jobs
+SELECT id FROM jobs INDEXED BY jobs_finished
+WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?;
+
+-- name: tally
+INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n;

@@ -1,0 +1,282 @@
+"""`SqliteStore`: the `Store` port on one SQLite file.
+
+Writes go through the one writer as whole operations; reads have a connection of their own and see what is
+committed. What may change and when is decided by the core: here it is only made durable.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from broker.chunks import Chunk
+from broker.errors import NotFound, StoreFailed
+from broker.ids import JobId, Owner, TokenHash
+from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload, Result
+from broker.ports import Decide, Grant, JobFilter, Record
+from broker.store.sqlite import rows
+from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
+from broker.store.sqlite.queries import read_queries
+from broker.store.sqlite.writer import Tally, Writer
+
+_SQL = read_queries("queries.sql")
+_DB = sqlite3.Connection
+
+
+class SqliteStore:
+    """Open it, use it, close it: `async with SqliteStore(path, on_fatal) as store`."""
+
+    def __init__(self, path: Path, on_fatal: Callable[[BaseException], None]) -> None:
+        self._path = path
+        self._on_fatal = on_fatal
+        self._hold = FileHold(path)
+        self._writer: Writer
+        self._reader: aiosqlite.Connection
+
+    async def __aenter__(self) -> "SqliteStore":
+        """Raises a `StartRefused` that says why this file cannot be used."""
+        self._hold.take()
+        try:
+            db = await asyncio.to_thread(open_writer, self._path)
+            self._writer = Writer(db, _save_tally, self._on_fatal)
+            self._reader = await aiosqlite.connect(read_only_uri(self._path), uri=True)
+        except BaseException:
+            self._hold.leave()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._reader.close()
+        await self._writer.close()
+        self._hold.leave()
+
+    # Writing.
+
+    def add(self, job: Job, payload: Payload) -> "asyncio.Future[None]":
+        return self._writer.submit(partial(_add, job, payload))
+
+    def claim(
+        self, grants: Mapping[JobKind, Grant], now: float
+    ) -> "asyncio.Future[tuple[Job, Payload] | None]":
+        return self._writer.submit(partial(_claim, grants))
+
+    def change(self, job_id: JobId, decide: Decide) -> "asyncio.Future[Job]":
+        return self._writer.submit(partial(_change, job_id, decide))
+
+    def ripen(self, now: float) -> "asyncio.Future[Sequence[JobKind]]":
+        return self._writer.submit(partial(_ripen, now))
+
+    def forget_film(self, job_id: JobId, now: float) -> "asyncio.Future[None]":
+        return self._writer.submit(partial(_forget_film, job_id, now))
+
+    def delete(self, job_ids: Sequence[JobId]) -> "asyncio.Future[Sequence[tuple[Job, Payload]]]":
+        return self._writer.submit(partial(_delete, job_ids))
+
+    def prune_chunks(self, finished_before: float, limit: int) -> "asyncio.Future[int]":
+        return self._writer.submit(partial(_prune_chunks, finished_before, limit))
+
+    # Reading.
+
+    async def get(self, job_id: JobId) -> Record | None:
+        found = await self._read(_SQL["job"], (job_id,))
+        return await self._record(rows.to_job(found[0])) if found else None
+
+    async def payload(self, job_id: JobId) -> Payload | None:
+        found = await self._read(_SQL["payload"], (job_id,))
+        return rows.to_payload(found[0]) if found else None
+
+    async def chunks_after(self, job_id: JobId, attempt: int, seq: int) -> Sequence[Chunk]:
+        found = await self._read(_SQL["chunks_after"], (job_id, attempt, seq))
+        return [rows.to_chunk(row) for row in found]
+
+    async def attempts(self, job_id: JobId) -> Sequence[Attempt]:
+        return [rows.to_attempt(row) for row in await self._read(_SQL["attempts"], (job_id,))]
+
+    async def page(
+        self, wanted: JobFilter, limit: int, after: JobId | None = None
+    ) -> Sequence[Record]:
+        conditions, values = _conditions(wanted)
+        if after is not None:
+            behind = await self._read(_SQL["job"], (after,))
+            if not behind:
+                raise NotFound(f"There is no job {after} to continue behind.")
+            conditions.append("(created_at, id) < (?, ?)")
+            values += [rows.to_job(behind[0]).created_at, after]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = f"SELECT * FROM jobs {where} ORDER BY created_at DESC, id DESC LIMIT ?"
+        found = await self._read(sql, (*values, limit))
+        return [await self._record(rows.to_job(row)) for row in found]
+
+    async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
+        found = await self._read(_SQL["counts"], {"owner": owner})
+        return {(JobKind(kind), JobState(state)): n for kind, state, n in found if n}
+
+    async def due(self, now: float, limit: int) -> Sequence[JobId]:
+        return [JobId(row[0]) for row in await self._read(_SQL["due"], (now, limit))]
+
+    async def live_leases(self) -> Sequence[Job]:
+        return [rows.to_job(row) for row in await self._read(_SQL["live_leases"], ())]
+
+    async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
+        return bool(await self._read(_SQL["same_film"], (sha256, since, but)))
+
+    async def films(self, finished_before: float | None, limit: int) -> Sequence[Record]:
+        found = await self._read(_SQL["films"], {"before": finished_before, "limit": limit})
+        records = [await self.get(JobId(row[0])) for row in found]
+        return [record for record in records if record is not None]
+
+    async def old_jobs(self, finished_before: float, limit: int) -> Sequence[JobId]:
+        found = await self._read(_SQL["old_jobs"], (finished_before, limit))
+        return [JobId(row[0]) for row in found]
+
+    async def backup(self, path: str) -> None:
+        await asyncio.to_thread(self._copy_to, Path(path))
+
+    def _copy_to(self, target: Path) -> None:
+        source = sqlite3.connect(read_only_uri(self._path), uri=True)
+        try:
+            copy_to(source, target)
+        finally:
+            source.close()
+
+    async def _record(self, job: Job) -> Record:
+        if not job.state.is_final:
+            return Record(job)
+        return Record(job, *rows.to_results(await self._read(_SQL["results"], (job.id,))))
+
+    async def _read(self, sql: str, values: Any) -> Sequence[Any]:
+        try:
+            return list(await self._reader.execute_fetchall(sql, values))
+        except sqlite3.Error as error:
+            raise StoreFailed() from error
+
+
+def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
+    tests = {
+        "owner = ?": wanted.owner,
+        "state = ?": wanted.state,
+        "kind = ?": wanted.kind,
+        "created_at > ?": wanted.created_after,
+        "created_at < ?": wanted.created_before,
+    }
+    present = {test: value for test, value in tests.items() if value is not None}
+    return list(present), list(present.values())
+
+
+# Operations: each runs in the writer's thread, inside one transaction.
+
+
+def _add(job: Job, payload: Payload, db: _DB, tally: Tally) -> None:
+    db.execute(_SQL["add_job"], rows.from_job(job))
+    db.execute(_SQL["add_payload"], (job.id, *rows.from_payload(payload)))
+    tally[job.owner, job.kind, job.state] += 1
+
+
+def _claim(grants: Mapping[JobKind, Grant], db: _DB, tally: Tally) -> tuple[Job, Payload] | None:
+    for kind, grant in grants.items():
+        values = grant.lease._asdict() | {"kind": kind, "deadline_at": grant.deadline_at}
+        row = db.execute(_SQL["claim"], values).fetchone()
+        if row is None:
+            continue
+        job = rows.to_job(row)
+        tally[job.owner, job.kind, JobState.PENDING] -= 1
+        tally[job.owner, job.kind, JobState.PROCESSING] += 1
+        return job, rows.to_payload(db.execute(_SQL["payload"], (job.id,)).fetchone())
+    return None
+
+
+class _View:
+    """One job inside the transaction; the rest is read only where a decision asks for it."""
+
+    def __init__(self, job: Job, db: _DB) -> None:
+        self.job = job
+        self._db = db
+
+    def attempt_with(self, token_hash: TokenHash) -> Attempt | None:
+        row = self._db.execute(_SQL["attempt_with"], (self.job.id, token_hash)).fetchone()
+        return rows.to_attempt(row) if row else None
+
+    def last_attempt(self) -> Attempt | None:
+        row = self._db.execute(_SQL["last_attempt"], (self.job.id,)).fetchone()
+        return rows.to_attempt(row) if row else None
+
+    def result(self) -> Result | None:
+        return self._results()[0]
+
+    def late_result(self) -> Result | None:
+        return self._results()[1]
+
+    def chunks(self) -> Sequence[Chunk]:
+        found = self._db.execute(_SQL["chunks_after"], (self.job.id, self.job.attempt, -1))
+        return [rows.to_chunk(row) for row in found]
+
+    def _results(self) -> tuple[Result | None, Result | None]:
+        return rows.to_results(self._db.execute(_SQL["results"], (self.job.id,)).fetchall())
+
+
+def _change(job_id: JobId, decide: Decide, db: _DB, tally: Tally) -> Job:
+    row = db.execute(_SQL["job"], (job_id,)).fetchone()
+    if row is None:
+        raise NotFound()
+    before = rows.to_job(row)
+    change = decide(_View(before, db))
+    if change is None:
+        return before
+    _apply(before, change, db)
+    if change.job.state != before.state:
+        tally[before.owner, before.kind, before.state] -= 1
+        tally[before.owner, before.kind, change.job.state] += 1
+    return change.job
+
+
+def _apply(before: Job, change: Change, db: _DB) -> None:
+    job = change.job
+    if job != before:
+        guard = (before.id, before.state, before.attempt, before.lease and before.lease.token_hash)
+        saved = db.execute(_SQL["save_job"], (*rows.changed_values(job), *guard))
+        if saved.rowcount != 1:
+            raise StoreFailed("The job changed under its own transaction.")
+    if change.ended is not None:
+        db.execute(_SQL["add_attempt"], change.ended)
+    for chunk in change.chunks:
+        db.execute(_SQL["add_chunk"], (job.id, job.attempt, *chunk))
+    for is_late, result in ((0, change.result), (1, change.late)):
+        if result is not None:
+            db.execute(_SQL["add_result"], (job.id, is_late, *result))
+
+
+def _ripen(now: float, db: _DB, tally: Tally) -> Sequence[JobKind]:
+    db.execute(_SQL["ripen"], (now,))
+    return [kind for kind in JobKind if db.execute(_SQL["is_ready"], (kind,)).fetchone()]
+
+
+def _forget_film(job_id: JobId, now: float, db: _DB, tally: Tally) -> None:
+    db.execute(_SQL["forget_film"], (now, job_id))
+
+
+def _delete(job_ids: Sequence[JobId], db: _DB, tally: Tally) -> Sequence[tuple[Job, Payload]]:
+    removed: list[tuple[Job, Payload]] = []
+    for job_id in job_ids:
+        payload = db.execute(_SQL["payload"], (job_id,)).fetchone()
+        row = db.execute(_SQL["delete_job"], (job_id,)).fetchone()
+        if row is not None:
+            job = rows.to_job(row)
+            tally[job.owner, job.kind, job.state] -= 1
+            removed.append((job, rows.to_payload(payload)))
+    return removed
+
+
+def _prune_chunks(finished_before: float, limit: int, db: _DB, tally: Tally) -> int:
+    ended = db.execute(_SQL["streamed_and_ended"], (finished_before, limit)).fetchall()
+    for row in ended:
+        db.execute(_SQL["drop_chunks"], row)
+    return len(ended)
+
+
+def _save_tally(db: _DB, tally: Tally) -> None:
+    changed = [(*key, n) for key, n in tally.items() if n]
+    db.executemany(_SQL["tally"], changed)

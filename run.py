@@ -1,0 +1,289 @@
+"""The one command for a fresh machine: makes `.venv`, installs what is needed, then starts, tries or tests the broker.
+
+Standard library only, because it runs before anything is installed. What it starts does the work; nothing of the
+broker itself is here.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+MINIMUM = (3, 11)
+if sys.version_info < MINIMUM:  # before the first annotation that an older Python cannot read
+    sys.exit(
+        "Grok Broker needs Python 3.11 or newer; this is Python {}.{}. Install a newer one and run this again with "
+        "it, for example: python3.12 run.py demo".format(*sys.version_info)
+    )
+
+from collections.abc import Mapping, Sequence  # noqa: E402
+from typing import NamedTuple  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+#: Which requirement files were installed last, by their SHA-256.
+STAMP = VENV / "installed.json"
+
+HELP = """\
+Grok Broker
+
+  python3 run.py demo [--once] [--port N]   try it: a broker, a worker that needs no account, one film, one chat
+  python3 run.py serve                      start the broker (http://127.0.0.1:8000)
+  python3 run.py test [pytest arguments]    everything the continuous integration runs
+  python3 run.py bench [name ...]           the benchmarks
+  python3 run.py help                       this text
+
+The first run makes .venv and installs what it needs there; nothing outside this folder is changed, except
+that missing system packages are installed through apt where this account is allowed to.
+"""
+
+
+class Command(NamedTuple):
+    """What a command needs installed, and what it runs inside the environment."""
+
+    requirements: tuple[str, ...]
+    arguments: tuple[str, ...]
+    #: Programs beyond Python, installed through apt where that is possible.
+    programs: tuple[str, ...] = ()
+
+
+CORE, DEMO, DEV = "requirements.txt", "requirements-demo.txt", "requirements-dev.txt"
+COMMANDS = {
+    "demo": Command((CORE, DEMO), ("-m", "broker.demo.rehearsal")),
+    "serve": Command((CORE,), ("server.py",)),
+    "test": Command((CORE, DEMO, DEV), ("-m", "pytest"), ("chromium",)),
+    "bench": Command((CORE, DEMO, DEV), ("-m", "bench"), ("beanstalkd",)),
+}
+
+#: Program → the names it goes by, and the folder whose presence says that it is wanted.
+PROGRAMS = {
+    "chromium": (("chromium", "chromium-browser", "google-chrome"), ROOT / "tests" / "e2e"),
+    "beanstalkd": (("beanstalkd",), ROOT / "bench"),
+}
+
+#: What comes before pytest, each as arguments of the environment's Python.
+CHECKS = {
+    "ruff format --check": ("-m", "ruff", "format", "--check", "."),
+    "ruff check": ("-m", "ruff", "check", "."),
+    "mypy": ("-m", "mypy"),
+}
+
+
+class SetUpFailed(Exception):
+    """The environment cannot be made; the message says what the person can do."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit status."""
+    name, *rest = arguments or ["help"]
+    if name in ("help", "-h", "--help"):
+        print(HELP)
+        return 0
+    if name not in COMMANDS:
+        print(f"There is no command {name!r}.\n\n{HELP}", file=sys.stderr)
+        return 2
+    try:
+        python = prepare(COMMANDS[name])
+    except SetUpFailed as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    if name == "test":
+        return run_tests(python, rest)
+    return hand_over([str(python), *COMMANDS[name].arguments, *rest])
+
+
+def prepare(command: Command) -> Path:
+    """Everything the command needs is there; returns the environment's Python. Raises `SetUpFailed`."""
+    python = venv_python(VENV, os.name)
+    if not works(python):
+        make_venv(python)
+    install(python, [ROOT / name for name in command.requirements])
+    for program in command.programs:
+        find_program(program)
+    return python
+
+
+def venv_python(venv: Path, platform: str) -> Path:
+    """Where an environment keeps its Python; `platform` as `os.name` spells it."""
+    return venv / "Scripts" / "python.exe" if platform == "nt" else venv / "bin" / "python"
+
+
+def works(python: Path) -> bool:
+    """False for an environment that is absent, half made, or whose Python has been removed from the machine."""
+    if not python.exists():
+        return False
+    return subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0
+
+
+def make_venv(python: Path) -> None:
+    package = "python{}.{}-venv".format(*sys.version_info)
+    if importlib.util.find_spec("ensurepip") is None and not apt_install(package):
+        raise SetUpFailed(
+            f"This Python cannot make environments because its package {package} is missing. Type\n\n"
+            f"    sudo apt-get update && sudo apt-get install -y {package}\n\nand run this again."
+        )
+    say(f"Making {VENV.name} with Python {sys.version.split()[0]}")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV])
+    if made.returncode != 0 or not works(python):
+        raise SetUpFailed(f"Making {VENV} failed; the lines above say why.")
+
+
+def install(python: Path, files: Sequence[Path]) -> None:
+    """Installs the files unless their hashes are those of the last time. Hashes in a file are always checked."""
+    stamped = read_stamp(STAMP)
+    wanted = {file.name: digest(file) for file in files}
+    if wanted.items() <= stamped.items():
+        return
+    say("Installing " + ", ".join(wanted))
+    options = [option for file in files for option in ("-r", str(file))]
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    # Forgotten first: an installation that breaks off must not look like a finished one.
+    STAMP.unlink(missing_ok=True)
+    if subprocess.run([*pip, *options], cwd=ROOT).returncode != 0:
+        raise SetUpFailed("Installing failed; the lines above say why. Is this machine online?")
+    STAMP.write_text(json.dumps(stamped | wanted, indent=1))
+
+
+def read_stamp(stamp: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(stamp.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SetUpFailed(f"{file.name} cannot be read: {error.strerror}.") from error
+
+
+def find_program(name: str) -> str | None:
+    """The program's path, installed first where possible; None, and a line about it, where it cannot be had."""
+    spellings, wanted_by = PROGRAMS[name]
+    if not wanted_by.is_dir():
+        return None
+    found = first_found(spellings)
+    if found is None and apt_install(name):
+        found = first_found(spellings)
+    if found is None:
+        say(f"{name} is not on this machine; what needs it will say so.")
+    return found
+
+
+def first_found(spellings: Sequence[str]) -> str | None:
+    return next((path for path in map(shutil.which, spellings) if path), None)
+
+
+def apt_install(package: str) -> bool:
+    """Installs a Debian package where this account may; False where it may not or there is no such package."""
+    as_root = root_prefix()
+    if as_root is None or shutil.which("apt-get") is None:
+        return False
+    say(f"Installing {package} through apt")
+    apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    subprocess.run([*apt, "update"], stdout=subprocess.DEVNULL)
+    add = [*apt, "install", "-y", "--no-install-recommends", package]
+    return subprocess.run(add, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def root_prefix() -> list[str] | None:
+    """What to put before a command so that it runs as root without a question; None where that cannot be."""
+    if os.name != "posix":
+        return None
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    asked = subprocess.run(["sudo", "-n", "true"], capture_output=True)
+    return ["sudo", "-n"] if asked.returncode == 0 else None
+
+
+def hand_over(command: Sequence[str]) -> int:
+    """Becomes the command, so that signals and the exit status are its own."""
+    os.chdir(ROOT)
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execv(command[0], list(command))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command too, and that decides
+    return subprocess.run(command).returncode
+
+
+class Step(NamedTuple):
+    """One check that ran. `status` is the exit status; None means it was not reached."""
+
+    name: str
+    status: int | None
+    seconds: float = 0.0
+
+
+def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
+    """Runs all checks up to the first that fails, prints what ran and what did not, returns the failing status."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "pytest.xml"
+        pytest = ("-m", "pytest", f"--junitxml={report}", *pytest_arguments)
+        steps = run_steps(python, CHECKS | {"pytest": pytest})
+        skipped = read_skipped(report)
+    print_summary(steps, skipped)
+    failed = next((step.status for step in steps if step.status), 0)
+    if not failed and skipped and is_ci(os.environ):
+        say("A skipped test counts as a failure here, because CI is set.")
+        return 1
+    return failed
+
+
+def run_steps(python: Path, checks: Mapping[str, Sequence[str]]) -> list[Step]:
+    steps: list[Step] = []
+    for name, arguments in checks.items():
+        if any(step.status != 0 for step in steps):
+            steps.append(Step(name, None))
+            continue
+        say(name)
+        started = time.monotonic()
+        status = subprocess.run([str(python), *arguments], cwd=ROOT).returncode
+        steps.append(Step(name, status, time.monotonic() - started))
+    return steps
+
+
+def read_skipped(report: Path) -> list[str]:
+    """The skipped tests of a pytest report with their reasons; tests expected to fail are not among them."""
+    if not report.exists():
+        return []
+    found = []
+    for case in ElementTree.parse(report).iter("testcase"):
+        for skip in case.findall("skipped"):
+            if skip.get("type") != "pytest.xfail":
+                found.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
+    return found
+
+
+def print_summary(steps: Sequence[Step], skipped: Sequence[str]) -> None:
+    say("Summary")
+    for step in steps:
+        outcome = {0: "passed", None: "not run"}.get(step.status, "FAILED")
+        print(f"  {outcome:8} {step.name:22} {step.seconds:7.1f} s")
+    for line in skipped:
+        print(f"  skipped  {line}")
+
+
+def is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def say(line: str) -> None:
+    print(f"\n» {line}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

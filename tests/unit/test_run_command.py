@@ -1,0 +1,239 @@
+"""`run.py`, without making an environment: what it decides, what it would start, what it tells the person."""
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import run
+
+PASSED = ("-c", "")
+FAILED = ("-c", "raise SystemExit(3)")
+
+
+@pytest.fixture
+def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "installed.json"
+    monkeypatch.setattr(run, "STAMP", path)
+    return path
+
+
+@pytest.fixture
+def requirements(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "requirements.txt", tmp_path / "requirements-demo.txt"]
+    for file in files:
+        file.write_text(f"# {file.name}\n")
+    return files
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that were started; none of them really is, and all of them succeed."""
+    commands: list[list[str]] = []
+
+    def succeed(command: Sequence[str | Path], **_: object) -> subprocess.CompletedProcess[bytes]:
+        commands.append([str(part) for part in command])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", succeed)
+    return commands
+
+
+def answering(status: int) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    return lambda command, **_: subprocess.CompletedProcess(command, status)
+
+
+def test_an_old_python_is_told_which_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4, "final", 0))
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(run.ROOT / "run.py"))
+
+    assert "needs Python 3.11 or newer; this is Python 3.10" in str(stopped.value)
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"], ["-h"], ["--help"]])
+def test_help_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status = run.main(arguments)
+
+    said = capsys.readouterr().out
+    assert status == 0
+    assert all(f"run.py {name}" in said for name in run.COMMANDS)
+
+
+def test_an_unknown_command_is_named_and_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run.main(["sevre"])
+
+    assert status == 2
+    assert "no command 'sevre'" in capsys.readouterr().err
+
+
+def test_a_command_hands_its_further_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[Sequence[str]] = []
+    monkeypatch.setattr(run, "prepare", lambda command: Path("/env/python"))
+    monkeypatch.setattr(run, "hand_over", lambda command: handed.append(command) or 0)
+
+    run.main(["demo", "--once", "--port", "8123"])
+
+    assert handed == [
+        [str(Path("/env/python")), "-m", "broker.demo.rehearsal", "--once", "--port", "8123"]
+    ]
+
+
+def test_a_failed_set_up_ends_with_one_and_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(command: run.Command) -> Path:
+        raise run.SetUpFailed("no room on the disk")
+
+    monkeypatch.setattr(run, "prepare", refuse)
+
+    assert run.main(["serve"]) == 1
+    assert "no room on the disk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("platform", "inside"), [("posix", "bin/python"), ("nt", "Scripts/python.exe")]
+)
+def test_the_environments_python_is_where_its_platform_keeps_it(platform: str, inside: str) -> None:
+    assert run.venv_python(Path("env"), platform) == Path("env") / inside
+
+
+def test_what_is_installed_already_is_not_installed_again(
+    stamp: Path, requirements: list[Path], started: list[list[str]]
+) -> None:
+    run.install(Path("python"), requirements)
+    run.install(Path("python"), requirements)
+    run.install(Path("python"), requirements[:1])
+
+    assert len(started) == 1
+    assert started[0][-4:] == ["-r", str(requirements[0]), "-r", str(requirements[1])]
+
+
+def test_a_changed_file_is_installed_again(
+    stamp: Path, requirements: list[Path], started: list[list[str]]
+) -> None:
+    run.install(Path("python"), requirements)
+
+    requirements[0].write_text("# changed\n")
+    run.install(Path("python"), requirements)
+
+    assert len(started) == 2
+
+
+def test_an_installation_that_failed_is_tried_again(
+    stamp: Path, requirements: list[Path], started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.install(Path("python"), requirements)
+    requirements[0].write_text("# changed\n")
+    with monkeypatch.context() as offline:
+        offline.setattr(subprocess, "run", answering(1))
+        with pytest.raises(run.SetUpFailed, match="Installing failed"):
+            run.install(Path("python"), requirements)
+
+    requirements[0].write_text("# requirements.txt\n")
+    run.install(Path("python"), requirements)
+
+    assert len(started) == 2
+
+
+def test_a_damaged_stamp_counts_as_none(tmp_path: Path) -> None:
+    broken = tmp_path / "installed.json"
+    broken.write_text("{not json")
+
+    assert run.read_stamp(broken) == {}
+    assert run.read_stamp(tmp_path / "absent.json") == {}
+
+
+def test_a_missing_requirements_file_is_named(stamp: Path, tmp_path: Path) -> None:
+    with pytest.raises(run.SetUpFailed, match="requirements.txt cannot be read"):
+        run.install(Path("python"), [tmp_path / "requirements.txt"])
+
+
+def test_an_absent_environment_does_not_work(tmp_path: Path) -> None:
+    assert not run.works(tmp_path / "bin" / "python")
+
+
+def test_an_environment_that_cannot_be_made_says_what_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(run, "root_prefix", lambda: None)
+
+    with pytest.raises(run.SetUpFailed, match=r"apt-get install -y python3\.\d+-venv"):
+        run.make_venv(Path("python"))
+
+
+def test_a_program_that_nothing_here_wants_is_not_installed(
+    tmp_path: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PROGRAMS", {"chromium": (("chromium",), tmp_path / "absent")})
+
+    assert run.find_program("chromium") is None
+    assert started == []
+
+
+def test_without_the_right_to_install_a_missing_program_is_only_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "PROGRAMS", {"beanstalkd": (("no-such-program",), tmp_path)})
+    monkeypatch.setattr(run, "root_prefix", lambda: None)
+
+    assert run.find_program("beanstalkd") is None
+    assert "beanstalkd is not on this machine" in capsys.readouterr().out
+
+
+def test_the_first_failing_check_ends_the_run() -> None:
+    checks = {"first": PASSED, "second": FAILED, "third": PASSED}
+
+    steps = run.run_steps(Path(sys.executable), checks)
+
+    assert [(step.name, step.status) for step in steps] == [
+        ("first", 0),
+        ("second", 3),
+        ("third", None),
+    ]
+
+
+def test_the_status_of_a_test_run_is_that_of_the_step_that_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "CHECKS", {"first": FAILED})
+
+    status = run.run_tests(Path(sys.executable), [])
+
+    said = capsys.readouterr().out
+    assert status == 3
+    assert "FAILED   first" in said
+    assert "not run  pytest" in said
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_a_skipped_test_is_a_failure_only_in_continuous_integration(
+    ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(run, "run_steps", lambda python, checks: [run.Step("pytest", 0)])
+    monkeypatch.setattr(run, "read_skipped", lambda report: ["tests.a.test_b: no browser"])
+
+    assert run.run_tests(Path("python"), []) == status
+    assert "skipped  tests.a.test_b: no browser" in capsys.readouterr().out
+
+
+def test_skipped_tests_are_read_from_the_report_and_expected_failures_are_not(
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite>"
+        '<testcase classname="t" name="test_b"><skipped type="pytest.skip" message="no x"/></testcase>'
+        '<testcase classname="t" name="test_c"><skipped type="pytest.xfail" message="k"/></testcase>'
+        '<testcase classname="t" name="test_d"/>'
+        "</testsuite></testsuites>"
+    )
+
+    assert run.read_skipped(report) == ["t.test_b: no x"]
+    assert run.read_skipped(tmp_path / "absent.xml") == []
