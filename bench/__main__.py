@@ -7,6 +7,7 @@ target is a figure, not an error.
 import argparse
 import asyncio
 import importlib
+import os
 import pkgutil
 import signal
 import sys
@@ -26,6 +27,8 @@ from bench.server import CORES, on_cores
 
 #: No bench takes longer. One that would hangs, and is broken off.
 BENCH_SECONDS = 150.0
+#: Our own server and load make up to two; what is above that is somebody else's.
+BUSY_LOAD = 2.5
 
 
 def main() -> int:
@@ -72,7 +75,7 @@ def _run(benches: Sequence[str], plan: Plan) -> tuple[list[Row], bool]:
     broken = False
     for name in benches:
         started = time.monotonic()
-        print(f"{name} …", flush=True)
+        print(f"{name} … {_unrest()}", flush=True)
         try:
             found = _figures_of(name, plan)
         # A broken bench is told of and must not keep the others from running.
@@ -84,6 +87,12 @@ def _run(benches: Sequence[str], plan: Plan) -> tuple[list[Row], bool]:
         for row in found:
             print(*filter(None, [getattr(row, "sides", ""), row.line]), sep="\n", flush=True)
     return rows, broken
+
+
+def _unrest() -> str:
+    """A warning when somebody else is using the cores: then even ratios wander."""
+    others = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return f"(load {others:.1f}: this machine is busy)" if others > BUSY_LOAD else ""
 
 
 def _figures_of(name: str, plan: Plan) -> list[Row]:

@@ -5,7 +5,7 @@ from bench.handover import ParkedWorkers, handovers
 from bench.load import Connection
 from bench.pairs import spread
 from bench.plan import Plan
-from bench.server import broker, files_allowed
+from bench.server import broker, files_allowed, polls_allowed
 
 TARGET = Target("<=", 20.0)
 #: Each round needs a fresh server: one that has held the polls once keeps the memory for the next.
@@ -32,7 +32,7 @@ async def run(plan: Plan) -> list[Row]:
 
 async def _kilobytes_a_poll(plan: Plan, number: int) -> float:
     folder = plan.folder / f"b06-{number}"
-    with broker(folder) as server:
+    with broker(folder, **polls_allowed(plan.parked_polls)) as server:
         await _warm_up(server.port)
         before = server.rss_bytes
         workers = await ParkedWorkers.park(server.port, plan.parked_polls)

@@ -9,17 +9,19 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from bench.load import HOST
 
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_SECONDS = 60.0
 STOPPED_WITHIN_SECONDS = 25.0
+SHOWN_BYTES = 4000
 
 #: The cores this process may use. The server gets the first, the load the last.
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -91,24 +93,21 @@ def running(command: Sequence[str], port: int, environment: Mapping[str, str]) -
 def pinned_process(
     command: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process on the server's core. Ended on leaving: asked first, then killed."""
-    with on_cores(CORES[:1]):
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdout=subprocess.DEVNULL,
-            stderr=sys.stderr,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
+    """A process on the server's core. Ended on leaving: asked first, then killed.
+
+    What it printed is shown only if something went wrong meanwhile.
+    """
+    with tempfile.TemporaryFile() as printed:
+        with on_cores(CORES[:1]):
+            process = _started(command, environment or {}, printed)
         try:
-            process.wait(STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        except BaseException:
+            printed.seek(0)
+            sys.stderr.write(printed.read()[-SHOWN_BYTES:].decode(errors="replace"))
+            raise
+        finally:
+            _stop(process)
 
 
 @contextmanager
@@ -131,15 +130,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def polls_allowed(polls: int) -> dict[str, str]:
+    """The broker's setting that lets so many polls wait, and some more that are only just gone."""
+    return {"MAX_PARKED_POLLS": str(polls + 500)}
+
+
 def files_allowed(connections: int) -> bool:
-    """Lets this process, and those it starts, have so many connections. False if the machine forbids it."""
-    wanted = connections + 500
+    """Lets this process, and those it starts, have so many connections. False if the machine forbids it.
+
+    A half more than that, because a broker keeps a share of its files for other things.
+    """
+    wanted = connections * 3 // 2 + 500
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         return False
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return True
+
+
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], printed: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    together = {**os.environ, **environment}
+    return subprocess.Popen(command, cwd=ROOT, env=together, stdout=printed, stderr=printed)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOPPED_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_healthy(process: "subprocess.Popen[bytes]", port: int) -> None:

@@ -4,9 +4,10 @@ The lease sweep is started by `sweeper.py`; what a calendar may do, by `schedule
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from broker.errors import ResultRejected
+from broker.errors import NotFound, ResultRejected
 from broker.ids import JobId, parse_job_id
 from broker.jobs import Job, JobKind, Payload, Result
 from broker.ports import Clock, Film, MediaStore, Store
@@ -27,7 +28,8 @@ async def expire_due(queue: JobQueue, store: Store, clock: Clock) -> int:
     count = 0
     while due := await store.due(clock.now(), BATCH):
         for job_id in due:
-            await queue.expire(job_id)
+            with suppress(NotFound):  # Deleted meanwhile.
+                await queue.expire(job_id)
         count += len(due)
     return count
 
@@ -36,7 +38,8 @@ async def grant_grace(queue: JobQueue, store: Store) -> int:
     """One lease of grace for every live lease: after a start or a pause, silence proves nothing."""
     held = await store.live_leases()
     for job in held:
-        await queue.grant_grace(job.id)
+        with suppress(NotFound):
+            await queue.grant_grace(job.id)
     return len(held)
 
 

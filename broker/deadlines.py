@@ -48,7 +48,12 @@ class Grace(Act):
             return None
         timers = self.timers_for(job.kind)
         lasts = timers.stall_seconds if job.lease.is_legacy else timers.lease_seconds
-        lease = job.lease._replace(expires_at=self.now + lasts, advanced_at=self.now)
+        lease = job.lease._replace(
+            expires_at=self.now + lasts,
+            advanced_at=self.now,
+            # The run cap too leaves room for it: while we were away no time passed that anybody could use.
+            claimed_at=max(job.lease.claimed_at, self.now + lasts - timers.run_cap_seconds),
+        )
         if lease.confirmed_at is None:
             lease = lease._replace(expires_at=self.now + timers.first_beat_seconds)
         return Change(self.held(job, lease))

@@ -132,6 +132,23 @@ class Job(NamedTuple):
             return 100
         return self.lease.progress if self.lease and self.state == JobState.PROCESSING else 0
 
+    @property
+    def last_attempt(self) -> "Attempt | None":
+        """The attempt that succeeded; those that did not are in the store."""
+        if self.state != JobState.COMPLETED or self.lease is None or self.finished_at is None:
+            return None
+        lease = self.lease
+        return Attempt(
+            self.id,
+            self.attempt,
+            lease.worker_id,
+            lease.token_hash,
+            lease.claimed_at,
+            self.finished_at,
+            lease.phase,
+            Outcome.COMPLETED,
+        )
+
     def moved(self, state: JobState) -> "Job":
         """The job in another state. Raises `AlreadyFinished` for a move that is not in the table."""
         if (self.state, state) not in MOVES:

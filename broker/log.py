@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from broker.config import PayloadLog
 FLUSH_SECONDS = 0.2
 #: A line is never longer than this, whatever was sent.
 MAX_LINE_CHARS = 16_384
+#: What is kept of a line that would be longer: so many fields, so much of each.
+MAX_CUT_FIELDS = 12
+MAX_CUT_CHARS = 200
 #: Lines that wait for a disk that does not take them; beyond this the oldest are dropped.
 MAX_WAITING = 50_000
 SHORT_CHARS = 500
@@ -53,13 +57,21 @@ def _redacted_text(text: str, payloads: PayloadLog, key: str) -> str:
     return text if len(text) <= SHORT_CHARS else text[:SHORT_CHARS] + "…"
 
 
+#: When it was, in Unix seconds, and what there is to say.
+_Event = tuple[float, Mapping[str, Any]]
+
+
+#: Made once: an encoder with options of its own costs more to make than to use.
+_encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
+
+
 class LineFile:
     """One growing file of lines; `write` may be called from the event loop, at any rate."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder = folder
         self._prefix = prefix
-        self._waiting: deque[tuple[float, Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[_Event] = deque(maxlen=MAX_WAITING)
 
     def write(self, at: float, fields: Mapping[str, Any]) -> None:
         self._waiting.append((at, fields))
@@ -67,15 +79,18 @@ class LineFile:
     def flush(self) -> None:
         """Writes what is waiting, in the calling thread. Keeps it for the next time where the disk refuses."""
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        by_day: dict[str, list[str]] = {}
-        for at, fields in waiting:
-            moment = datetime.fromtimestamp(at, UTC)
-            by_day.setdefault(f"{moment:%Y-%m-%d}", []).append(_line(moment, fields))
-        try:
-            for day, lines in by_day.items():
-                self._append(day, "".join(lines))
-        except OSError:
-            self._waiting.extendleft(reversed(waiting))
+        by_day: dict[str, list[_Event]] = {}
+        for event in waiting:
+            day = f"{datetime.fromtimestamp(event[0], UTC):%Y-%m-%d}"
+            by_day.setdefault(day, []).append(event)
+        refused: list[_Event] = []
+        for day, events in by_day.items():
+            try:
+                self._append(day, "".join(_line(*event) for event in events))
+            except OSError:
+                refused += events
+        room = MAX_WAITING - len(self._waiting)
+        self._waiting.extendleft(reversed(refused[max(0, len(refused) - room) :]))
 
     def _append(self, day: str, text: str) -> None:
         path = self._folder / f"{self._prefix}_{day}.jsonl"
@@ -83,14 +98,20 @@ class LineFile:
             file.write(text.encode("utf-8"))
 
 
-def _line(moment: datetime, fields: Mapping[str, Any]) -> str:
-    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+def _line(at: float, fields: Mapping[str, Any]) -> str:
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     # ensure_ascii escapes control, bidi and line-separator characters too: one event, one line.
     line = json.dumps({"timestamp": stamp, **fields}, ensure_ascii=True, default=str)
     if len(line) > MAX_LINE_CHARS:
-        kept = {key: value for key, value in fields.items() if key != "payload"}
-        line = json.dumps({"timestamp": stamp, **kept, "payload": "[too long]"}, default=str)
-    return line[:MAX_LINE_CHARS] + "\n"
+        kept = {key: _cut(value) for key, value in islice(fields.items(), MAX_CUT_FIELDS)}
+        line = json.dumps({"timestamp": stamp, **kept})
+    return line + "\n"
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_CUT_CHARS else value[:MAX_CUT_CHARS] + "…"
+    return value if value is None or isinstance(value, int | float) else "[too long]"
 
 
 class RequestLog:

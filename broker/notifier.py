@@ -21,7 +21,16 @@ SWEEP_SECONDS = 0.25
 class Parked:
     """One poll that waits for work. Armed before each look at the queue, so that no wake-up falls in between."""
 
-    __slots__ = ("_until", "_woken", "is_alive", "is_over", "kinds", "worker_id")
+    __slots__ = (
+        "_until",
+        "_woken",
+        "is_alive",
+        "is_over",
+        "kinds",
+        "may_take",
+        "woken_for",
+        "worker_id",
+    )
 
     def __init__(
         self,
@@ -29,11 +38,16 @@ class Parked:
         worker_id: WorkerId,
         until: float,
         is_alive: Callable[[], bool],
+        may_take: Callable[[JobKind], bool],
     ) -> None:
         self.kinds = kinds
         self.worker_id = worker_id
         self.is_alive = is_alive
+        #: Whether its worker would be handed a job of this kind now; if not, the wake-up is another's.
+        self.may_take = may_take
         self.is_over = False
+        #: The kind of work it was woken for and has not yet looked for.
+        self.woken_for: JobKind | None = None
         self._until = until
         self._woken: asyncio.Future[None] | None = None
 
@@ -42,11 +56,12 @@ class Parked:
         return self._woken is not None and not self._woken.done()
 
     def arm(self) -> None:
+        self.woken_for = None
         self._woken = asyncio.get_running_loop().create_future()
 
-    def wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+    def wake(self, kind: JobKind) -> None:
+        self.woken_for = kind
+        self._let_go()
 
     def end_if_due(self, now: float) -> bool:
         if now >= self._until:
@@ -55,13 +70,17 @@ class Parked:
 
     def end(self) -> None:
         self.is_over = True
-        self.wake()
+        self._let_go()
 
     async def woken(self) -> bool:
         """True when there may be work, False when the poll is over."""
         if self._woken is not None and not self.is_over:
             await self._woken
         return not self.is_over
+
+    def _let_go(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
 
 class News(NamedTuple):
@@ -75,29 +94,35 @@ class News(NamedTuple):
 class Watch:
     """The news of one job, in order, for one reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_over: bool) -> None:
+        #: Nothing is waited for any more; news that are there can still be read.
+        self._is_over = is_over
         self._news: deque[News] = deque()
         self._waiting: asyncio.Future[None] | None = None
 
     def tell(self, news: News) -> None:
         self._news.append(news)
-        self.wake()
+        self._wake()
 
-    def wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+    def end(self) -> None:
+        self._is_over = True
+        self._wake()
 
     async def next(self, wait_seconds: float) -> News | None:
         """The next news, or None when there was none in time or the broker is draining."""
-        if not self._news and wait_seconds > 0:
+        if not self._news and wait_seconds > 0 and not self._is_over:
             loop = asyncio.get_running_loop()
             self._waiting = loop.create_future()
-            timer = loop.call_later(wait_seconds, self.wake)
+            timer = loop.call_later(wait_seconds, self._wake)
             try:
                 await self._waiting
             finally:
                 timer.cancel()
         return self._news.popleft() if self._news else None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class Notifier:
@@ -119,7 +144,7 @@ class Notifier:
 
     @contextmanager
     def parked(self, parked: Parked) -> Iterator[Parked]:
-        """Raises `Overloaded` when too many wait already."""
+        """While it waits. A wake-up that it leaves unused is another's. Raises `Overloaded` when too many wait."""
         if len(self._parked) >= self._max_parked:
             raise Overloaded("Too many workers are waiting. Try again in a few seconds.")
         self._parked.add(parked)
@@ -130,6 +155,8 @@ class Notifier:
         finally:
             self._parked.discard(parked)
             parked.end()
+            if parked.woken_for is not None:
+                self.wake(parked.woken_for)
 
     def arm(self, parked: Parked) -> None:
         """Puts a poll at the end of the line for each of its kinds, unless it still stands there."""
@@ -140,23 +167,32 @@ class Notifier:
                 self._queues[kind].append(parked)
 
     def wake(self, kind: JobKind, prefer: WorkerId | None = None) -> None:
-        """Wakes one live poll for this kind: the preferred worker's if it waits, else the longest waiting."""
+        """Wakes one live poll for this kind: the preferred worker's if it waits, else the longest waiting.
+
+        Passed over is a worker that would not be handed such a job; it keeps its place.
+        """
         if prefer is not None and self._wake_worker(kind, prefer):
             return
         queue = self._queues[kind]
+        passed_over: list[Parked] = []
         while queue:
             parked = queue.popleft()
             if not parked.is_armed or parked.is_over:
                 continue
-            if parked.is_alive():
-                parked.wake()
-                return
-            parked.end()
+            if not parked.is_alive():
+                parked.end()
+            elif parked.may_take(kind):
+                parked.wake(kind)
+                break
+            else:
+                passed_over.append(parked)
+        queue.extendleft(reversed(passed_over))
 
     def _wake_worker(self, kind: JobKind, worker_id: WorkerId) -> bool:
         for parked in self._queues[kind]:
-            if parked.worker_id == worker_id and parked.is_armed and parked.is_alive():
-                parked.wake()
+            is_theirs = parked.worker_id == worker_id and parked.is_armed
+            if is_theirs and parked.is_alive() and parked.may_take(kind):
+                parked.wake(kind)
                 return True
         return False
 
@@ -177,7 +213,7 @@ class Notifier:
 
     @contextmanager
     def watch(self, job_id: JobId) -> Iterator[Watch]:
-        watch = Watch()
+        watch = Watch(is_over=self.is_draining)
         watches = self._watches.setdefault(job_id, [])
         watches.append(watch)
         try:
@@ -204,4 +240,4 @@ class Notifier:
             parked.end()
         for watches in self._watches.values():
             for watch in watches:
-                watch.wake()
+                watch.end()

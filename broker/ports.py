@@ -104,12 +104,12 @@ class Store(Protocol):
         """The chunks of one attempt that follow `seq`, in order."""
 
     async def attempts(self, job_id: JobId) -> Sequence[Attempt]:
-        """The attempts that have ended, oldest first."""
+        """The attempts that ended without being the job's success, oldest first."""
 
     async def page(
         self, wanted: JobFilter, limit: int, after: JobId | None = None
     ) -> Sequence[Record]:
-        """Up to `limit` jobs, newest first, starting behind the job `after`. Raises `NotFound` for a stranger."""
+        """Up to `limit` jobs, last come first, starting behind the job `after`. Raises `NotFound` for a stranger."""
 
     async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
         """How many jobs there are of each kind in each state. Does not scan the table."""

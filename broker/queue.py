@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from weakref import WeakValueDictionary
 
 from broker.acts import AddChunks, Beat, Cancel, Fail, Release
 from broker.chunks import Chunk
@@ -15,6 +16,7 @@ from broker.deadlines import Expire, Grace
 from broker.errors import BrokerError, DiskFull, NotFound, ResultRejected, ShuttingDown
 from broker.handouts import Assignment, Poll, grant, lease_seconds
 from broker.ids import (
+    UNNAMED_WORKER,
     JobId,
     LeaseToken,
     Owner,
@@ -28,7 +30,7 @@ from broker.leases import Phase, Timers
 from broker.notifier import News, Notifier, Parked
 from broker.ports import Clock, Decide, JobView, MediaStore, Store, Upload
 from broker.results import Adopt, Complete, Verdict, attempt_of, judge
-from broker.retries import RULES, Failure, Standing
+from broker.retries import RATE_LIMIT_WAIT_SECONDS, RULES, Failure, Standing
 from broker.submissions import NewJob
 from broker.workers import Roster
 
@@ -54,7 +56,8 @@ class JobQueue:
         self._clock = clock
         self._timers = timers
         self._roll = roll
-        self._finishing: dict[JobId, asyncio.Lock] = {}
+        #: A lock lives as long as somebody holds it or waits for it.
+        self._finishing: WeakValueDictionary[JobId, asyncio.Lock] = WeakValueDictionary()
         #: Set by the chore that watches the disk.
         self.is_disk_full = False
         #: Looks at deadlines when a claim found nothing; returns how many had passed. Set by the sweeper.
@@ -109,19 +112,22 @@ class JobQueue:
     async def claim(self, poll: Poll) -> Assignment | None:
         """Hands out the next job, waiting for one as long as the poll allows. None when there was none."""
         until = self._clock.now() + poll.wait_seconds
-        waiting = Parked(poll.kinds, poll.worker_id, until, poll.is_alive)
+        waiting = Parked(
+            poll.kinds,
+            poll.worker_id,
+            until,
+            poll.is_alive,
+            lambda kind: self._may_take(poll.worker_id, kind),
+        )
         with self._notifier.parked(waiting):
-            while not waiting.is_over:
+            while not waiting.is_over and poll.is_alive():
                 self._notifier.arm(waiting)
                 assignment = await self._claim_now(poll)
                 if assignment is None and await self.expire_overdue():
                     assignment = await self._claim_now(poll)
                 if assignment is not None:
-                    if not waiting.is_armed:
-                        # Woken while claiming: the wake-up may have been for another job.
-                        self._notifier.wake(assignment.job.kind)
                     return assignment
-                if poll.wait_seconds <= 0 or not await waiting.woken() or not poll.is_alive():
+                if poll.wait_seconds <= 0 or not await waiting.woken():
                     return None
         return None
 
@@ -229,10 +235,8 @@ class JobQueue:
 
     async def _claim_now(self, poll: Poll) -> Assignment | None:
         now = self._clock.now()
-        worker = self._roster.see(poll.worker_id, poll.kinds, now)
-        kinds = self._roster.open_kinds(worker, poll.kinds, now)
-        if self.is_disk_full:
-            kinds = [kind for kind in kinds if kind != JobKind.VIDEO]
+        self._roster.see(poll.worker_id, poll.kinds, now)
+        kinds = [kind for kind in poll.kinds if self._may_take(poll.worker_id, kind)]
         if not kinds:
             return None
         token = new_lease_token()
@@ -244,6 +248,13 @@ class JobQueue:
         self._notifier.announce(News(job))
         seconds = lease_seconds(poll.worker_id, self._timers[job.kind])
         return Assignment(job, payload, token, job.action, seconds)
+
+    def _may_take(self, worker_id: WorkerId, kind: JobKind) -> bool:
+        """Whether this worker would be handed a job of this kind now."""
+        if self.is_disk_full and kind == JobKind.VIDEO:
+            return False
+        worker = self._roster.find(worker_id)
+        return worker is None or bool(self._roster.open_kinds(worker, (kind,), self._clock.now()))
 
     async def _act(self, job_id: JobId, act: Decide) -> Job:
         has_changed = False
@@ -285,16 +296,15 @@ class JobQueue:
     async def _finishing_alone(self, job_id: JobId) -> AsyncIterator[None]:
         """While a film is made durable and its row written, nothing else is done to its job."""
         lock = self._finishing.setdefault(job_id, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._finishing.pop(job_id, None)
+        async with lock:
+            yield
 
     def _note_standing(self, worker_id: WorkerId, job: Job, failure: Failure) -> None:
+        if worker_id == UNNAMED_WORKER:
+            return  # One name for many, and none of them ever says hello to be taken up again.
         if failure.failure_class == "rate_limited":
-            self._roster.set_aside(worker_id, job.kind, "rate_limited", job.ready_at)
+            until = job.ready_at or failure.retry_at or self._clock.now() + RATE_LIMIT_WAIT_SECONDS
+            self._roster.set_aside(worker_id, job.kind, "rate_limited", until)
         elif RULES[failure.failure_class].standing == Standing.SET_ASIDE:
             self._roster.set_aside(worker_id, job.kind, failure.failure_class, None)
 

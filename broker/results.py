@@ -81,8 +81,8 @@ class Complete:
         if job.kind != self.kind:
             raise InvalidValue(f"This is a {job.kind} job, not a {self.kind} job.", param="job_id")
         number = attempt_of(view, self.token_hash)
-        result = (self.result or self._answer(view))._replace(attempt=number)
-        self.verdict = judge(view, result.sha256)
+        result = (self.result or self._answer(view, number))._replace(attempt=number)
+        self.verdict, self.published = judge(view, result.sha256), None
         if self.verdict == Verdict.LATE:
             return Change(job, late=result) if view.late_result() is None else None
         if self.verdict == Verdict.REPEATED:
@@ -95,15 +95,17 @@ class Complete:
         )
 
     def _ended(self, job: Job, number: int) -> Attempt | None:
-        if job.lease is None:
+        """The attempt that an earlier one's result overtook. The one that succeeds stays in the job itself."""
+        if job.lease is None or number == job.attempt:
             return None
-        outcome = Outcome.COMPLETED if number == job.attempt else Outcome.OVERTAKEN
-        return ended_attempt(job, self.now, outcome)
+        return ended_attempt(job, self.now, Outcome.OVERTAKEN)
 
-    def _answer(self, view: JobView) -> Result:
+    def _answer(self, view: JobView, number: int) -> Result:
         text, reasoning = self.text, self.reasoning
         if text is None or reasoning is None:
-            streamed = view.chunks() if view.job.next_seq else ()
+            # The view shows the present attempt's pieces; an earlier one's answer is not made of those.
+            has_streamed = view.job.next_seq > 0 and number == view.job.attempt
+            streamed = view.chunks() if has_streamed else ()
             text = joined(streamed, ChunkKind.TEXT) if text is None else text
             reasoning = reasoning or joined(streamed, ChunkKind.REASONING) or None
         if not text:
@@ -134,5 +136,4 @@ class Adopt:
         job = view.job
         if job.state.is_final:
             return None
-        ended = ended_attempt(job, self.now, Outcome.COMPLETED) if job.lease else None
-        return Change(job.ended(JobState.COMPLETED, self.now), ended=ended, result=self.result)
+        return Change(job.ended(JobState.COMPLETED, self.now), result=self.result)

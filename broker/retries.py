@@ -4,11 +4,12 @@ One table says for each failure class whether it uses up an attempt and what com
 table: once the site has taken the prompt, "again" means recover, never a second submit.
 """
 
+import json
 from enum import StrEnum
 from typing import Literal, NamedTuple, assert_never
 
 from broker.jobs import Job, JobState, OnLost
-from broker.leases import Timers
+from broker.leases import Phase, Timers
 
 MAX_LOSSES = 3
 BACKOFF_SECONDS = 5.0
@@ -37,16 +38,25 @@ class Standing(StrEnum):
 class Rule(NamedTuple):
     counts: bool
     next: Next
-    #: The site refused the prompt, so nothing was spent even though submit was pressed.
+    #: Said right after submit was pressed, it means that the site refused the prompt: nothing was spent.
     is_unspent: bool
+    #: It happens only after the site took the prompt, whatever phase the worker had told.
+    is_spent: bool
     standing: Standing
     message: str
 
 
 def _rule(
-    next_: Next, message: str, *, counts: bool = False, unspent: bool = False, aside: bool = False
+    next_: Next,
+    message: str,
+    *,
+    counts: bool = False,
+    unspent: bool = False,
+    spent: bool = False,
+    aside: bool = False,
 ) -> Rule:
-    return Rule(counts, next_, unspent, Standing.SET_ASIDE if aside else Standing.FINE, message)
+    standing = Standing.SET_ASIDE if aside else Standing.FINE
+    return Rule(counts, next_, unspent, spent, standing, message)
 
 
 #: Failure class → what follows. `docs/job-life.md` shows the same classes; a test compares them.
@@ -68,16 +78,16 @@ RULES: dict[str, Rule] = {
     "page_stale": _rule(Next.AGAIN, "Grok's page had to be loaded again."),
     "person_busy": _rule(Next.AGAIN, "The person is using the tab."),
     "tab_closed": _rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
-    "download_failed": _rule(
-        Next.RECOVER, "The video could not be fetched from Grok.", counts=True
-    ),
+    "browser_closed": _rule(Next.AGAIN, "The worker's browser was closed.", counts=True),
+    "download_failed": _rule(Next.RECOVER, "The video could not be fetched from Grok.", spent=True),
     "result_rejected": _rule(
-        Next.RECOVER, "The worker's file was not an acceptable video.", counts=True
+        Next.RECOVER, "The worker's file was not an acceptable video.", counts=True, spent=True
     ),
     "submit_unknown": _rule(
-        Next.RECOVER, "It is not known whether Grok took the prompt.", counts=True
+        Next.RECOVER, "It is not known whether Grok took the prompt.", counts=True, spent=True
     ),
     "no_progress": _rule(Next.RECOVER, "Grok made no progress.", counts=True),
+    "run_cap": _rule(Next.RECOVER, "Grok took longer than an attempt may.", counts=True),
     "incomplete": _rule(Next.FAIL, "The answer was cut off.", counts=True),
     "generation_failed": _rule(Next.FAIL, "Grok could not generate this.", counts=True),
     "moderated": _rule(Next.FAIL, "Grok refused this content.", counts=True, unspent=True),
@@ -157,8 +167,10 @@ def after_failure(job: Job, failure: Failure, now: float, timers: Timers, roll: 
         job = job._replace(losses=job.losses + 1)
     if job.lease and job.lease.is_legacy:
         return job.ended(JobState.FAILED, now, code, failure.detail or message)
-    if rule.is_unspent and job.evidence is None:
+    if _was_turned_away(job, rule):
         job = job._replace(submitted_at=None)
+    elif rule.is_spent and job.submitted_at is None:
+        job = job._replace(submitted_at=now)
     if rule.next == Next.FAIL:
         return job.ended(JobState.FAILED, now, code, message)
     if _has_begun(job):
@@ -177,8 +189,6 @@ def _tried_again(
     code: str,
     message: str,
 ) -> Job:
-    if job.submitted_at is None and code == "submit_unknown":
-        job = job._replace(submitted_at=now)
     if job.submitted_at is not None:
         pause = backoff_seconds(job.losses, roll)
         return _recovering(job, now, timers, pause, code, message)
@@ -189,6 +199,21 @@ def _tried_again(
             return _again(job, now, roll, code, message)
         case _:
             assert_never(next_)
+
+
+def _was_turned_away(job: Job, rule: Rule) -> bool:
+    """The site refused the prompt as this very attempt pressed submit, and nothing there bears its name."""
+    lease = job.lease
+    if not rule.is_unspent or lease is None or job.submitted_at is None:
+        return False
+    is_its_own = job.submitted_at >= lease.claimed_at
+    return is_its_own and lease.phase == Phase.SUBMITTED and not _left_a_trace(job.evidence)
+
+
+def _left_a_trace(evidence: str | None) -> bool:
+    """Whether more is known than what was on the page before submit."""
+    known = json.loads(evidence) if evidence else {}
+    return any(value for name, value in known.items() if name != "baseline")
 
 
 def _has_begun(job: Job) -> bool:
@@ -253,6 +278,8 @@ def _waiting(job: Job, *, ready_at: float | None, reason: str | None) -> Job:
         ready_at=ready_at,
         deadline_at=job.queue_deadline_at,
         waiting_reason=reason,
+        # What was seen before a submit that never came is of no use to the next attempt.
+        evidence=None if job.submitted_at is None else job.evidence,
         lease=None,
         next_seq=0,
         reserved_for=None,

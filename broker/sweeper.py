@@ -7,7 +7,6 @@ import asyncio
 import time
 
 from broker import chores
-from broker.errors import BrokerError
 from broker.log import ProgramLog
 from broker.notifier import SWEEP_SECONDS as POLL_SWEEP_SECONDS
 from broker.notifier import Notifier
@@ -59,10 +58,10 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One round: what is due ends or goes back, what is ready is offered, the disk is looked at."""
-        await self._watch_disk()
         await self._expire_due()
         for kind in await self._store.ripen(self._clock.now()):
             self._notifier.wake(kind)
+        await self._watch_disk()
 
     async def expire_overdue(self) -> int:
         """The lazy half: a claim that found nothing has deadlines looked at now, not at the next round."""
@@ -84,8 +83,9 @@ class Sweeper:
             await asyncio.sleep(self._sweep_seconds)
             try:
                 await self.sweep()
-            except BrokerError as error:
-                self._log.error("sweep_failed", code=error.code, message=error.message)
+            except Exception as error:
+                # Whatever it was, the next round comes: a deadline that nobody keeps is none.
+                self._log.error("sweep_failed", error=repr(error))
 
     async def _sweep_polls(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel
 
 from broker import __version__
+from broker.errors import NotFound
 from broker.notifier import Notifier
 from broker.ports import Clock, Store
 from broker.queue import JobQueue
@@ -16,8 +17,16 @@ from broker.workers import Roster
 
 _DASHBOARD_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+    "require-trusted-types-for 'script'"
 )
+#: Said outright: what a machine makes of a file's ending is its own affair, and browsers refuse a wrong one.
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+}
 
 
 class WorkerShown(BaseModel):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -92,19 +93,9 @@ class Call:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    def query(self) -> dict[str, list[str]]:
+    def query(self) -> Mapping[str, list[str]]:
         """Query values by name. Raises `InvalidValue` for one that is not UTF-8 text."""
-        raw: bytes = self.scope["query_string"]
-        if not raw:
-            return {}
-        try:
-            return parse_qs(
-                raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
-            )
-        except ValueError:
-            raise InvalidValue(
-                "The query must be percent-encoded UTF-8 with at most 50 fields."
-            ) from None
+        return _parsed_query(self.scope["query_string"])
 
     async def body(self) -> bytes:
         """The whole body. Raises `TooLarge` as soon as it is longer than the route allows."""
@@ -158,6 +149,19 @@ class Call:
         if len(body) > self.route.body.max_bytes:
             raise TooLarge()
         return body
+
+
+@lru_cache(maxsize=256)
+def _parsed_query(raw: bytes) -> Mapping[str, list[str]]:
+    """Remembered, because a worker asks with the same query each time."""
+    try:
+        return parse_qs(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except ValueError:
+        raise InvalidValue(
+            "The query must be percent-encoded UTF-8 of at most 50 fields."
+        ) from None
 
 
 class ClientGone(Exception):  # noqa: N818 - not a fault: nobody is left to be told

@@ -4,7 +4,6 @@ Turns pictures into files and files into figures. What is in the pictures is `pi
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,8 +70,10 @@ def render_film(
     require_film_tools()
     import av
 
-    from broker.demo.picture import shown
+    from broker.demo.picture import Moment, Scene, shown
 
+    frames = max(1, round(seconds * fps))
+    scene = Scene(size, job_id=job_id, prompt=prompt, image=image)
     try:
         options = {"movflags": "+faststart"}
         with av.open(str(path), "w", format="mp4", options=options) as container:
@@ -80,9 +81,12 @@ def render_film(
                 {"title": shown(prompt)[:200], "comment": f"Demo film of {job_id}"}
             )
             stream = _video_stream(container, fps, size)
-            _encode(
-                container, stream, job_id, prompt, max(1, round(seconds * fps)), image, on_progress
-            )
+            for frame in range(1, frames + 1):
+                picture = scene.picture(Moment(frame, frames, fps)).convert("RGBA")
+                container.mux(stream.encode(av.VideoFrame.from_bytes(picture.tobytes(), *size)))
+                if on_progress:
+                    on_progress(100 * frame // frames)
+            container.mux(stream.encode())
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -97,14 +101,14 @@ def inspect_film(path: Path) -> FilmFacts:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             frames = sum(1 for _ in container.decode(stream))
-            rate = stream.average_rate or Fraction(0)
+            fps = float(stream.average_rate or 0)
             return FilmFacts(
                 codec=stream.codec_context.name,
                 width=stream.width,
                 height=stream.height,
                 frames=frames,
-                fps=float(rate),
-                seconds=float(frames / rate) if rate else 0.0,
+                fps=fps,
+                seconds=frames / fps if fps else 0.0,
                 size_bytes=path.stat().st_size,
                 title=container.metadata.get("title", ""),
                 comment=container.metadata.get("comment", ""),
@@ -119,26 +123,3 @@ def _video_stream(container: "OutputContainer", fps: int, size: tuple[int, int])
     stream.pix_fmt = "yuv420p"
     stream.options = {"preset": "veryfast", "crf": "20"}
     return stream
-
-
-def _encode(
-    container: "OutputContainer",
-    stream: "VideoStream",
-    job_id: str,
-    prompt: str,
-    frames: int,
-    image: bytes | None,
-    on_progress: OnProgress | None,
-) -> None:
-    import av
-
-    from broker.demo.picture import Moment, Scene
-
-    fps = int(stream.average_rate or 24)
-    scene = Scene((stream.width, stream.height), job_id=job_id, prompt=prompt, image=image)
-    for frame in range(1, frames + 1):
-        picture = scene.picture(Moment(frame, frames, fps)).convert("RGBA")
-        container.mux(stream.encode(av.VideoFrame.from_bytes(picture.tobytes(), *picture.size)))
-        if on_progress:
-            on_progress(100 * frame // frames)
-    container.mux(stream.encode())

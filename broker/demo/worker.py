@@ -169,6 +169,10 @@ class DemoWorker:
         except asyncio.CancelledError:
             await self._give_back(held)
             raise
+        except Exception as crash:
+            # The outermost ring of a job: the broker must hear of it, or its client waits for the deadline.
+            log.exception("%s: crashed", held.job_id)
+            await self._give_up(held, "unknown", f"The demo worker crashed: {crash!r}"[:500])
 
     async def _do(self, hold: Hold) -> None:
         """The job from its first beat to its delivery."""

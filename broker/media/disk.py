@@ -64,16 +64,19 @@ class DiskMedia:
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `stop` or the end. A removal midway does not cut the reader."""
         busy: Future[Any]
-        busy = opening = self._threads.start(_open_film, self._folder, name)
+        busy = opening = self._threads.start(_open_and_read, self._folder, name, start, stop)
         try:
-            fd = await outcome(opening, NotFound)
-            busy = piece = self._threads.start(_read_at, fd, start, stop)
-            while data := await outcome(piece, NotFound):
-                start += len(data)
+            fd, piece = await outcome(opening, NotFound)
+            while piece:
+                start += len(piece)
+                coming = self._threads.start(_read_at, fd, start, stop) if start < stop else None
+                busy = coming or busy
                 # The next piece is read while this one is on its way to the client.
-                busy = piece = self._threads.start(_read_at, fd, start, stop)
-                yield data
+                yield piece
+                piece = await outcome(coming, NotFound) if coming else b""
         finally:
+            # Only then: until its thread is done, the descriptor must not become another file's. And in a
+            # thread: closing a film that was removed meanwhile frees its blocks, 200 MB in 40 ms.
             self._threads.after(busy, _close_opened, opening)
 
     async def remove(self, name: str) -> bool:
@@ -99,7 +102,7 @@ class DiskMedia:
     async def save_input(self, data: bytes, name: str) -> None:
         """Keeps an input image, durably, until `remove_input`."""
         # In one hop, not through aiofiles: a caller cancelled between two steps would leave half an image.
-        part, target = self._folder.open_part(), self._folder.input(name)
+        target, part = self._folder.input(name), self._folder.open_part()
         try:
             await self._threads.write(save_file, data, part, target)
         finally:
@@ -135,10 +138,7 @@ def _look_up(folder: Folder, name: str) -> Film:
 
 
 def _list_films(folder: Folder) -> Sequence[Film]:
-    films = []
-    for name in folder.film_names():
-        with suppress(NotFound, FileNotFoundError):
-            films.append(_look_up(folder, name))
+    films = [Film(name, found.st_size, found.st_mtime) for name, found in folder.stored_films()]
     return sorted(films, key=lambda film: (film.modified_at, film.name))
 
 
@@ -147,8 +147,13 @@ def _digest(folder: Folder, name: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_film(folder: Folder, name: str) -> int:
-    return os.open(folder.stored_film(name), os.O_RDONLY | BINARY)
+def _open_and_read(folder: Folder, name: str, start: int, stop: int) -> tuple[int, bytes]:
+    fd = os.open(folder.stored_film(name), os.O_RDONLY | BINARY)
+    try:
+        return fd, _read_at(fd, start, stop)
+    except OSError:
+        os.close(fd)
+        raise
 
 
 def _read_at(fd: int, start: int, stop: int) -> bytes:
@@ -159,6 +164,6 @@ def _read_at(fd: int, start: int, stop: int) -> bytes:
     return os.read(fd, size)
 
 
-def _close_opened(opening: Future[int]) -> None:
+def _close_opened(opening: Future[tuple[int, bytes]]) -> None:
     if not opening.exception():
-        os.close(opening.result())
+        os.close(opening.result()[0])

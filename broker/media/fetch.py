@@ -62,9 +62,9 @@ async def _follow(url: httpx.URL, resolve: Resolve, network: httpx.AsyncBaseTran
         try:
             if response.status_code == 200:
                 return await _body(response)
-            if response.status_code not in _REDIRECTS:
+            if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 raise _Refused
-            url = url.join(response.headers.get("location", ""))
+            url = url.join(response.headers["location"])
         finally:
             await response.aclose()
     raise _Refused

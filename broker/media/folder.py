@@ -3,6 +3,8 @@
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import BadSetting, NotFound
@@ -14,7 +16,7 @@ _INPUT_NAME = re.compile(
     re.ASCII,
 )
 #: Without it Windows translates line ends.
-BINARY = getattr(os, "OBINARY", 0)
+BINARY = getattr(os, "O_BINARY", 0)
 
 
 class Folder:
@@ -39,16 +41,22 @@ class Folder:
             raise NotFound("There is no such video.")
         return self.films / f"{name}.mp4"
 
-    def film_names(self) -> list[str]:
-        stems = (path.stem for path in self.films.glob("job_*.mp4"))
-        return [stem for stem in stems if _FILM_NAME.fullmatch(stem)]
-
     def stored_film(self, name: str) -> Path:
         """The film of this name, which is there. Raises `NotFound`, also for a link that leads out of the folder."""
-        path = self.film(name).resolve()
+        path = Path(os.path.realpath(self.film(name)))
         if path.parent != self.films or not path.is_file():
             raise NotFound("There is no such video.")
         return path
+
+    def stored_films(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Every film that is there, with what the disk says of it. Links are passed over."""
+        with os.scandir(self.films) as entries:
+            for entry in entries:
+                name, dot, ending = entry.name.rpartition(".mp4")
+                is_named = bool(dot) and not ending and _FILM_NAME.fullmatch(name)
+                with suppress(FileNotFoundError):  # Removed this moment.
+                    if is_named and entry.is_file(follow_symlinks=False):
+                        yield name, entry.stat()
 
     def input(self, name: str) -> Path:
         if not _INPUT_NAME.fullmatch(name):

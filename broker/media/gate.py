@@ -9,27 +9,30 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from broker.errors import ResultRejected
 from broker.ports import FilmFacts
 
-#: Below this nothing moves: an MP4 with one black frame has more.
+#: An MP4 with a single black frame has more.
 MIN_BYTES = 1024
-#: A black, unmoving picture at 24 frames a second has twice this; Grok's films have hundreds of times it.
+#: Even a black, unmoving picture at 24 frames a second has twice this; a film has hundreds of times it.
 MIN_BYTES_PER_SECOND = 500
-#: Shorter is a still. Grok's shortest film has six seconds.
+#: Shorter is a still. The site's shortest films have several seconds.
 MIN_SECONDS = 0.5
-#: Grok's longest film is far below; a longer one comes from elsewhere or has a broken time scale.
+#: Many times the longest that the site makes: what claims more comes from elsewhere or has a broken time scale.
 MAX_SECONDS = 600.0
 #: A real one lists a handful of brands. What claims more is another format that has `ftyp` at the right place.
 MAX_FTYP_BYTES = 256
 #: Ten minutes with a fragment for every frame stay below; a file of empty boxes does not hold up a thread.
 MAX_BOXES = 100_000
-#: Reading takes a tenth of a second. Only a film that is made or damaged to this end takes as long.
-READ_SECONDS = 20.0
+#: Reading takes a tenth of a second. Only a film that is damaged, or made to this end, takes so long.
+READ_SECONDS = 10.0
 
+#: The outermost boxes that a cut may go through. Others may be there, whole.
+_KINDS = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx styp meta udta uuid".split())
 _PROBE = Path(__file__).with_name("probe.py")
 
 Track = Mapping[str, Any]
@@ -47,7 +50,7 @@ def inspect_film(path: Path) -> FilmFacts:
 
     `empty`, `not_mp4`, `truncated`, `no_video_track`, `implausible_duration`, `implausible_size`.
     """
-    with path.open("rb") as film:
+    with path.open("rb", buffering=0) as film:
         size_bytes = os.fstat(film.fileno()).st_size
         if not size_bytes:
             _refuse("empty", "The file is empty.")
@@ -60,7 +63,7 @@ def inspect_film(path: Path) -> FilmFacts:
     return _facts(tracks, size_bytes)
 
 
-def _boxes(film: BinaryIO, size_bytes: int) -> Iterator[Box]:
+def _boxes(film: FileIO, size_bytes: int) -> Iterator[Box]:
     """The outermost boxes, in order. They fill the file to its last byte."""
     at = 0
     for _ in range(MAX_BOXES):
@@ -84,17 +87,13 @@ def _box(head: bytes) -> Box:
 def _check_box(box: Box, *, is_first: bool, left_bytes: int) -> None:
     if is_first and (box.kind != b"ftyp" or not 8 <= box.size_bytes <= MAX_FTYP_BYTES):
         _refuse("not_mp4", "The file is not an MP4: it does not begin as one.")
-    if box.size_bytes > left_bytes and not _is_name(box.kind):
-        _refuse("not_mp4", "The file is not an MP4 alone: something else follows the video.")
-    if box.size_bytes > left_bytes or left_bytes < 8:
+    if left_bytes < 8 or (box.size_bytes > left_bytes and box.kind in _KINDS):
         _refuse("truncated", "The video is cut short.")
+    if box.size_bytes > left_bytes:
+        _refuse("not_mp4", "The file is not an MP4 alone: something else follows the video.")
     if box.size_bytes < 8:
         # 0 would mean "to the end of the file", wherever that is: such a film can never be shown to be whole.
         _refuse("truncated", "The video does not say where it ends.")
-
-
-def _is_name(kind: bytes) -> bool:
-    return len(kind) < 4 or kind.isalnum()
 
 
 def _check_whole(boxes: Sequence[Box]) -> None:
@@ -106,7 +105,7 @@ def _check_whole(boxes: Sequence[Box]) -> None:
         _refuse("truncated", "The video is in fragments and has no closing index (mfra).")
 
 
-def _tracks(film: BinaryIO) -> Sequence[Track]:
+def _tracks(film: FileIO) -> Sequence[Track]:
     """What libmediainfo says of the film as a whole and of each of its tracks."""
     film.seek(0)
     try:
@@ -128,10 +127,10 @@ def _tracks(film: BinaryIO) -> Sequence[Track]:
 
 
 def _check_container(tracks: Sequence[Track], mdat_bytes: int) -> None:
-    whole = tracks[0]
+    whole = tracks[0] if tracks else {}
     if whole.get("format") != "MPEG-4":
         _refuse("not_mp4", f"The file is not an MP4 but {whole.get('format', 'of no known kind')}.")
-    promised_bytes = sum(int(track.get("stream_size") or 0) for track in tracks[1:])
+    promised_bytes = sum(_number(track, "stream_size") for track in tracks[1:])
     if whole.get("istruncated") == "Yes" or promised_bytes > mdat_bytes:
         _refuse("truncated", "The video is cut short: it has fewer bytes than its index says.")
 
@@ -140,7 +139,7 @@ def _facts(tracks: Sequence[Track], size_bytes: int) -> FilmFacts:
     video = next((track for track in tracks if _is_video(track)), None)
     if video is None:
         _refuse("no_video_track", "The file has no picture track that can be read.")
-    seconds = float(video.get("duration") or tracks[0].get("duration") or 0) / 1000
+    seconds = (_number(video, "duration") or _number(tracks[0], "duration")) / 1000
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         _refuse(
             "implausible_duration",
@@ -148,11 +147,20 @@ def _facts(tracks: Sequence[Track], size_bytes: int) -> FilmFacts:
         )
     if size_bytes < seconds * MIN_BYTES_PER_SECOND:
         _refuse("implausible_size", f"{size_bytes} bytes are too few for {seconds:g} s of video.")
-    return FilmFacts(seconds, int(video["width"]), int(video["height"]))
+    return FilmFacts(seconds, int(_number(video, "width")), int(_number(video, "height")))
 
 
 def _is_video(track: Track) -> bool:
-    return track["track_type"] == "Video" and bool(track.get("width") and track.get("height"))
+    has_size = _number(track, "width") > 0 and _number(track, "height") > 0
+    return track["track_type"] == "Video" and has_size
+
+
+def _number(track: Track, field: str) -> float:
+    """A field of a track; 0 where a damaged film has none, or words in its place."""
+    try:
+        return float(track.get(field) or 0)
+    except ValueError:
+        return 0.0
 
 
 def _refuse(gate_class: str, message: str) -> NoReturn:

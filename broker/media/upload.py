@@ -37,6 +37,7 @@ class DiskUpload:
         self._buffer, self._spare = bytearray(GATHER_BYTES), bytearray(GATHER_BYTES)
         self._filled = 0
         self._writing: Future[None] | None = None
+        self._inspecting: Future[FilmFacts] | None = None
         self._failure: BrokerError | None = None
         self._is_over = False
 
@@ -58,6 +59,7 @@ class DiskUpload:
 
         Both remove the file. What the disk says of one piece may be raised by the next call.
         """
+        assert not self._inspecting, "Sealed: nothing more is taken."
         self._refuse_after_failure()
         view = memoryview(data)
         self._size_bytes += len(view)
@@ -76,12 +78,15 @@ class DiskUpload:
         self._refuse_after_failure()
         await self._flush()
         await self._land()
+        # The gate reads the same bytes while the disk takes its time.
+        self._inspecting = self._threads.start(inspect_film, self._part)
         self._writing = self._threads.start(self._sync)
         await self._land()
 
     async def inspect(self) -> FilmFacts:
         """Reads the sealed file as a film. Raises `ResultRejected` with the gate's class."""
-        return await self._threads.write(inspect_film, self._part)
+        assert self._inspecting, "Sealed first."
+        return await outcome(self._inspecting, StoreFailed)
 
     async def publish(self, name: str) -> None:
         """Makes the sealed file appear whole under `name`, durably. A film that was there stays with its readers.

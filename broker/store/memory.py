@@ -67,9 +67,9 @@ class MemoryStore:
     ) -> Sequence[Record]:
         if after is not None and after not in self._jobs:
             raise NotFound(f"There is no job {after} to continue behind.")
-        edge = _age(self._jobs[after]) if after is not None else None
-        jobs = sorted(self._jobs.values(), key=_age, reverse=True)
-        found = [j for j in jobs if _passes(j, wanted) and (edge is None or _age(j) < edge)]
+        newest_first = list(self._jobs)[::-1]
+        rest = newest_first[newest_first.index(after) + 1 :] if after else newest_first
+        found = [self._jobs[job_id] for job_id in rest if _passes(self._jobs[job_id], wanted)]
         return [self._record(job) for job in found[:limit]]
 
     async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
@@ -250,7 +250,3 @@ def _passes(job: Job, wanted: JobFilter) -> bool:
     if wanted.created_after is not None and job.created_at <= wanted.created_after:
         return False
     return wanted.created_before is None or job.created_at < wanted.created_before
-
-
-def _age(job: Job) -> tuple[float, str]:
-    return job.created_at, job.id

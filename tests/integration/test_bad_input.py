@@ -143,7 +143,7 @@ def test_odd_polls_are_refused(client: httpx.Client, query: str, param: str | No
     assert answer.json()["error"]["param"] == param
 
 
-@pytest.mark.parametrize("worker_id", ["", " ", "a b", "x" * 65, "../x", "é"])
+@pytest.mark.parametrize("worker_id", ["", "a b", "x" * 65, "../x", "é"])
 def test_odd_worker_names_are_refused(client: httpx.Client, worker_id: str) -> None:
     answer = client.get(
         "/extension/poll?mode=video&wait=0", headers={"X-Worker-Id": worker_id.encode()}

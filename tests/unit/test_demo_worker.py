@@ -1,27 +1,19 @@
 """The demo worker against a broker played by the test: what it says, in which order, and when it stops."""
 
 import asyncio
-import base64
-import io
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from broker.demo import hold
-from broker.demo.answers import answer, describe_image, words_of
 from broker.demo.page import DemoPage
-from broker.demo.worker import DemoWorker, film_options
+from broker.demo.worker import DemoWorker
+from tests.support.scripted_broker import JOB, Answer, Broker, first, refuse, say
 
 pytestmark = pytest.mark.anyio
-
-Answer = Callable[[dict[str, Any]], Awaitable[httpx.Response]]
-JOB = "job_" + "c3" * 16
 
 
 @pytest.fixture
@@ -33,93 +25,6 @@ def anyio_backend() -> str:
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hold, "RETRY_SECONDS", 0.001)
     monkeypatch.setattr(hold, "NEWS_SECONDS", 0.0)
-
-
-class Broker:
-    """Hands out what the test gives it and writes down every call; `answers` replaces a call's usual answer."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.answers: dict[str, Answer] = {}
-        self.films: list[bytes] = []
-        self._jobs: asyncio.Queue[httpx.Response] = asyncio.Queue()
-        self._news = asyncio.Condition()
-
-    def hand_out(self, **job: Any) -> None:
-        usual = {
-            "job_id": JOB,
-            "job_type": "video",
-            "prompt": "A cat",
-            "image": None,
-            "request": None,
-            "lease_token": "lt_1",
-            "attempt": 1,
-            "lease_seconds": 150,
-            "action": "submit",
-            "options": None,
-            "evidence": None,
-            "directives": [],
-        }
-        self._jobs.put_nowait(httpx.Response(200, json=usual | job))
-
-    def tell(self, directive: str) -> None:
-        """A directive on a poll that brings no job."""
-        self._jobs.put_nowait(httpx.Response(204, headers={"X-Broker-Directives": directive}))
-
-    def bodies(self, call: str) -> list[dict[str, Any]]:
-        return [body for name, body in self.calls if name == call]
-
-    def phases(self) -> list[str]:
-        """The phases that were told, each once, in order."""
-        return list(dict.fromkeys(body["phase"] for body in self.bodies("beat")))
-
-    async def has_seen(self, call: str, count: int = 1) -> dict[str, Any]:
-        """Waits for a call and returns its body."""
-        async with asyncio.timeout(10), self._news:
-            await self._news.wait_for(lambda: len(self.bodies(call)) >= count)
-            return self.bodies(call)[count - 1]
-
-    async def handle(self, request: httpx.Request) -> httpx.Response:
-        call = request.url.path.removeprefix("/extension/")
-        if call == "poll":
-            return await self._jobs.get()
-        if request.method == "PUT":
-            call, body = "result", {"headers": request.headers}
-            self.films.append(request.content)
-        else:
-            body = json.loads(request.content)
-        async with self._news:
-            self.calls.append((call, body))
-            self._news.notify_all()
-        return await self.answers.get(call, self._usual(call))(body)
-
-    def _usual(self, call: str) -> Answer:
-        usual: dict[str, dict[str, Any]] = {
-            "hello": {"worker_id": "w", "beat_seconds": 20, "poll_wait_seconds": 20},
-            "beat": {"lease_expires_at": 0, "cancel": False, "directives": []},
-        }
-        return say(200, **usual.get(call, {}))
-
-
-def say(status: int, **body: Any) -> Answer:
-    async def reply(_: dict[str, Any]) -> httpx.Response:
-        return httpx.Response(status, json=body)
-
-    return reply
-
-
-def refuse(code: str, status: int = 409, **more: Any) -> Answer:
-    return say(status, error={"code": code, "message": code, **more}, detail=code)
-
-
-def first(special: Answer, then: Answer) -> Answer:
-    """The special answer once, the other one from then on."""
-    left = [special]
-
-    async def reply(body: dict[str, Any]) -> httpx.Response:
-        return await (left.pop() if left else then)(body)
-
-    return reply
 
 
 @asynccontextmanager
@@ -345,6 +250,26 @@ async def test_an_image_that_cannot_be_read_is_reported(image: str) -> None:
     assert reported["code"] == "upload_rejected"
 
 
+async def test_a_crash_in_the_work_is_reported_and_the_next_job_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("in the encoder")
+
+    monkeypatch.setattr("broker.demo.worker.render_film", crash)
+    broker = Broker()
+    broker.hand_out()
+    broker.hand_out(job_id="job_" + "d4" * 16, job_type="chat")
+
+    async with at_work(broker, slots=1):
+        reported = await broker.has_seen("error")
+        await broker.has_seen("complete/chat")
+
+    assert reported["code"] == "unknown"
+    assert "ZeroDivisionError" in reported["error"]
+    assert "crashed" in caplog.text
+
+
 async def test_a_broker_that_comes_back_is_greeted_again() -> None:
     broker = Broker()
     broker.answers["hello"] = first(say(503), say(200, worker_id="w"))
@@ -411,64 +336,3 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_holds() -> None:
         await broker.has_seen("beat")
 
     assert broker.bodies("release")[0]["lease_token"] == "lt_1"
-
-
-def test_submissions_outlive_the_process_where_a_folder_is_given(tmp_path: Path) -> None:
-    post = DemoPage(tmp_path).submit(JOB, "A cat", options={"aspect": "1:1"})
-    (tmp_path / "broken.json").write_text("{")
-
-    later = DemoPage(tmp_path)
-
-    assert later.find({"post_id": post.post_id}, "") == post
-    assert later.find(None, JOB) == post
-    later.forget(post.post_id)
-    assert DemoPage(tmp_path).find(None, JOB) is None
-
-
-@pytest.mark.parametrize(
-    ("options", "seconds", "size"),
-    [
-        ({}, 6, (640, 360)),
-        ({"aspect": "9:16", "resolution": "720p"}, 6, (720, 1280)),
-        ({"aspect": "3:2", "resolution": "480p", "duration_seconds": 10}, 10, (720, 480)),
-        ({"aspect": "100:0", "resolution": "9000p"}, 6, (640, 360)),
-    ],
-)
-def test_a_film_has_the_length_and_size_that_were_asked_for(
-    options: dict[str, Any], seconds: float, size: tuple[int, int]
-) -> None:
-    assert film_options(options, 6) == {"seconds": seconds, "size": size}
-
-
-@pytest.mark.parametrize("text", ["one two  three\n\nfour ", " lead", "", "x", "a\tb"])
-def test_the_words_of_a_text_are_the_text(text: str) -> None:
-    assert "".join(words_of(text)) == text
-    assert all(words_of(text))
-
-
-def test_an_answer_says_who_speaks_and_what_it_saw() -> None:
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "First"},
-        {"role": "assistant", "content": "Yes?"},
-        {"role": "user", "content": [{"type": "text", "text": "And  now\nthis"}]},
-    ]
-
-    said = answer("prompt", request={"messages": messages})
-
-    assert "demo worker" in said
-    assert "You wrote: “And now this”" in said
-    assert "I saw 4 turns:" in said
-    assert "1. system: Be brief." in said
-
-
-def test_an_answer_describes_the_images_that_came() -> None:
-    png = io.BytesIO()
-    Image.new("RGB", (40, 30)).save(png, "PNG")
-    url = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]
-
-    said = answer("What?", request={"messages": [{"role": "user", "content": parts}]})
-
-    assert f"a PNG image, 40 by 30 pixels, {len(png.getvalue())} bytes" in said
-    assert describe_image("bm90IGFuIGltYWdl") == "an image that cannot be read"

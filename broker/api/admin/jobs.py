@@ -69,7 +69,9 @@ class JobDoor:
         """Read one job with its attempts"""
         record = await self._find(job_id)
         shown = await self._shown(request, record)
-        attempts = await self._store.attempts(record.job.id)
+        attempts = [*await self._store.attempts(record.job.id)]
+        if (last := record.job.last_attempt) and last.number not in [a.number for a in attempts]:
+            attempts.append(last)
         text = record.result.text if record.result else None
         return shown.model_copy(update={"attempts": [_attempt(a) for a in attempts], "text": text})
 

@@ -25,7 +25,9 @@ _SETTINGS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA mmap_size = 0",
     f"PRAGMA journal_size_limit = {64 * 1024 * 1024}",
-    "PRAGMA busy_timeout = 5000",
+    # Whoever finds the database busy waits in a thread, not here.
+    "PRAGMA busy_timeout = 0",
+    "PRAGMA cache_size = -16384",
 )
 
 

@@ -1,6 +1,6 @@
 -- name: add_job
 -- Keeps a new job.
-INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
                          ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_payload
@@ -16,8 +16,8 @@ SET state = 'processing', attempt = attempt + 1, ready_at = NULL, waiting_reason
     token_hash = :token_hash, worker_id = :worker_id, claimed_at = :claimed_at,
     confirmed_at = :confirmed_at, lease_expires_at = :expires_at, advanced_at = :advanced_at,
     phase = :phase, progress = :progress, is_legacy = :is_legacy, deadline_at = :deadline_at
-WHERE id = (
-    SELECT id FROM jobs INDEXED BY jobs_ready
+WHERE n = (
+    SELECT n FROM jobs INDEXED BY jobs_ready
     WHERE state = 'pending' AND ready_at IS NULL AND kind = :kind
       AND (reserved_for IS NULL OR reserved_for = :worker_id OR reserved_until <= :claimed_at)
     ORDER BY turn LIMIT 1
@@ -25,7 +25,11 @@ WHERE id = (
 RETURNING *;
 
 -- name: payload
-SELECT prompt, request, options, inputs FROM payloads WHERE job_id = ?;
+SELECT prompt, request, options, inputs FROM payloads WHERE job_n = ?;
+
+-- name: payload_of
+SELECT prompt, request, options, inputs FROM payloads
+WHERE job_n = (SELECT n FROM jobs WHERE id = ?);
 
 -- name: job
 SELECT * FROM jobs WHERE id = ?;
@@ -38,34 +42,38 @@ SET state = ?, turn = ?, ready_at = ?, queue_deadline_at = ?, deadline_at = ?, l
     waiting_reason = ?, error_code = ?, error_message = ?, finished_at = ?,
     token_hash = ?, worker_id = ?, claimed_at = ?, confirmed_at = ?, lease_expires_at = ?,
     advanced_at = ?, phase = ?, progress = ?, is_legacy = ?
-WHERE id = ? AND state = ? AND attempt = ? AND token_hash IS ?;
+WHERE n = ? AND state = ? AND attempt = ? AND token_hash IS ?;
 
 -- name: add_attempt
 INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: attempt_with
-SELECT * FROM attempts WHERE job_id = ? AND token_hash = ?;
+SELECT * FROM attempts WHERE job_n = ? AND token_hash = ?;
 
 -- name: last_attempt
-SELECT * FROM attempts WHERE job_id = ? ORDER BY number DESC LIMIT 1;
+SELECT * FROM attempts WHERE job_n = ? ORDER BY number DESC LIMIT 1;
 
 -- name: attempts
-SELECT * FROM attempts WHERE job_id = ? ORDER BY number;
+SELECT * FROM attempts WHERE job_n = (SELECT n FROM jobs WHERE id = ?) ORDER BY number;
 
 -- name: add_chunk
 INSERT INTO chunks VALUES (?, ?, ?, ?, ?);
 
 -- name: chunks_after
-SELECT seq, kind, delta FROM chunks WHERE job_id = ? AND attempt = ? AND seq > ? ORDER BY seq;
+SELECT seq, kind, delta FROM chunks WHERE job_n = ? AND attempt = ? AND seq > ? ORDER BY seq;
+
+-- name: chunks_of
+SELECT seq, kind, delta FROM chunks
+WHERE job_n = (SELECT n FROM jobs WHERE id = ?) AND attempt = ? AND seq > ? ORDER BY seq;
 
 -- name: add_result
 INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (job_id, is_late) DO NOTHING;
+ON CONFLICT (job_n, is_late) DO NOTHING;
 
 -- name: results
 SELECT is_late, sha256, size_bytes, attempt, finished_at, duration_seconds, width, height, text,
        reasoning, finish_reason, removed_at
-FROM results WHERE job_id = ?;
+FROM results WHERE job_n = ?;
 
 -- name: counts
 SELECT kind, state, sum(n) FROM counts WHERE :owner IS NULL OR owner = :owner GROUP BY kind, state;
@@ -88,30 +96,36 @@ SELECT * FROM jobs INDEXED BY jobs_due
 WHERE state IN ('pending', 'processing') AND deadline_at <= 9e999 AND state = 'processing';
 
 -- name: same_film
-SELECT 1 FROM results WHERE text IS NULL AND sha256 = ? AND finished_at >= ? AND job_id <> ? LIMIT 1;
+SELECT 1 FROM results
+WHERE text IS NULL AND sha256 = ? AND finished_at >= ?
+  AND job_n IS NOT (SELECT n FROM jobs WHERE id = ?)
+LIMIT 1;
 
 -- name: films
-SELECT job_id FROM results INDEXED BY results_films
-WHERE text IS NULL AND removed_at IS NULL AND (:before IS NULL OR finished_at < :before)
-ORDER BY finished_at LIMIT :limit;
+SELECT jobs.* FROM results INDEXED BY results_films JOIN jobs ON jobs.n = results.job_n
+WHERE text IS NULL AND removed_at IS NULL
+  AND results.finished_at < coalesce(:before, 9e999)
+ORDER BY results.finished_at LIMIT :limit;
 
 -- name: forget_film
-UPDATE results SET removed_at = ? WHERE job_id = ? AND text IS NULL AND removed_at IS NULL;
+UPDATE results SET removed_at = ?
+WHERE job_n = (SELECT n FROM jobs WHERE id = ?) AND text IS NULL AND removed_at IS NULL;
 
 -- name: delete_job
 DELETE FROM jobs WHERE id = ? AND state <> 'processing' RETURNING *;
 
 -- name: streamed_and_ended
 -- Reads the chunks, which are few, and not the jobs, which are many.
-SELECT DISTINCT chunks.job_id FROM chunks JOIN jobs ON jobs.id = chunks.job_id
+SELECT DISTINCT chunks.job_n FROM chunks JOIN jobs ON jobs.n = chunks.job_n
 WHERE jobs.finished_at < ? LIMIT ?;
 
 -- name: drop_chunks
-DELETE FROM chunks WHERE job_id = ?;
+DELETE FROM chunks WHERE job_n = ?;
 
 -- name: old_jobs
-SELECT id FROM jobs INDEXED BY jobs_finished
-WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?;
+-- The first to have arrived among those that ended; whether they are old enough, the caller looks.
+SELECT id, finished_at FROM jobs INDEXED BY jobs_ended
+WHERE state = ? AND state IN ('completed', 'failed', 'cancelled') ORDER BY n LIMIT ?;
 
 -- name: tally
 INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n;

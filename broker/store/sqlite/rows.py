@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.chunks import Chunk, ChunkKind
+from broker.ids import JobId
 from broker.jobs import Attempt, Job, JobKind, JobState, OnLost, Outcome, Payload, Result
 from broker.leases import Lease, Phase
 
@@ -21,7 +22,8 @@ _LEASE_AT = Job._fields.index("lease")
 
 
 def to_job(row: Row) -> Job:
-    id_, owner, kind, model, state, priority, on_lost, streaming, *rest = row[:_LEASE_AT]
+    """A row of `jobs`, its number first."""
+    _, id_, owner, kind, model, state, priority, on_lost, streaming, *rest = row[: _LEASE_AT + 1]
     return Job._make(
         (
             id_,
@@ -33,7 +35,7 @@ def to_job(row: Row) -> Job:
             _ON_LOST[on_lost],
             streaming == 1,
             *rest,
-            _to_lease(row[_LEASE_AT:]),
+            _to_lease(row[_LEASE_AT + 1 :]),
         )
     )
 
@@ -82,9 +84,9 @@ def from_payload(payload: Payload) -> tuple[Any, ...]:
     return (payload.prompt, payload.request, payload.options, inputs)
 
 
-def to_attempt(row: Row) -> Attempt:
-    *head, phase, outcome, failure, detail = row
-    return Attempt._make((*head, _PHASES[phase], Outcome(outcome), failure, detail))
+def to_attempt(job_id: JobId, row: Row) -> Attempt:
+    _, *head, phase, outcome, failure, detail = row
+    return Attempt._make((job_id, *head, _PHASES[phase], Outcome(outcome), failure, detail))
 
 
 def to_chunk(row: Row) -> Chunk:

@@ -16,7 +16,16 @@ import aiosqlite
 from broker.chunks import Chunk
 from broker.errors import NotFound, StoreFailed
 from broker.ids import JobId, Owner, TokenHash
-from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload, Result
+from broker.jobs import (
+    FINAL_STATES,
+    Attempt,
+    Change,
+    Job,
+    JobKind,
+    JobState,
+    Payload,
+    Result,
+)
 from broker.ports import Decide, Grant, JobFilter, Record
 from broker.store.sqlite import rows
 from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
@@ -83,18 +92,19 @@ class SqliteStore:
 
     async def get(self, job_id: JobId) -> Record | None:
         found = await self._read(_SQL["job"], (job_id,))
-        return await self._record(rows.to_job(found[0])) if found else None
+        return await self._record(found[0]) if found else None
 
     async def payload(self, job_id: JobId) -> Payload | None:
-        found = await self._read(_SQL["payload"], (job_id,))
+        found = await self._read(_SQL["payload_of"], (job_id,))
         return rows.to_payload(found[0]) if found else None
 
     async def chunks_after(self, job_id: JobId, attempt: int, seq: int) -> Sequence[Chunk]:
-        found = await self._read(_SQL["chunks_after"], (job_id, attempt, seq))
+        found = await self._read(_SQL["chunks_of"], (job_id, attempt, seq))
         return [rows.to_chunk(row) for row in found]
 
     async def attempts(self, job_id: JobId) -> Sequence[Attempt]:
-        return [rows.to_attempt(row) for row in await self._read(_SQL["attempts"], (job_id,))]
+        found = await self._read(_SQL["attempts"], (job_id,))
+        return [rows.to_attempt(job_id, row) for row in found]
 
     async def page(
         self, wanted: JobFilter, limit: int, after: JobId | None = None
@@ -104,12 +114,13 @@ class SqliteStore:
             behind = await self._read(_SQL["job"], (after,))
             if not behind:
                 raise NotFound(f"There is no job {after} to continue behind.")
-            conditions.append("(created_at, id) < (?, ?)")
-            values += [rows.to_job(behind[0]).created_at, after]
+            conditions.append("n < ?")
+            values.append(behind[0][0])
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql = f"SELECT * FROM jobs {where} ORDER BY created_at DESC, id DESC LIMIT ?"
-        found = await self._read(sql, (*values, limit))
-        return [await self._record(rows.to_job(row)) for row in found]
+        found = await self._read(
+            f"SELECT * FROM jobs {where} ORDER BY n DESC LIMIT ?", [*values, limit]
+        )
+        return [await self._record(row) for row in found]
 
     async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
         found = await self._read(_SQL["counts"], {"owner": owner})
@@ -126,12 +137,16 @@ class SqliteStore:
 
     async def films(self, finished_before: float | None, limit: int) -> Sequence[Record]:
         found = await self._read(_SQL["films"], {"before": finished_before, "limit": limit})
-        records = [await self.get(JobId(row[0])) for row in found]
-        return [record for record in records if record is not None]
+        return [await self._record(row) for row in found]
 
     async def old_jobs(self, finished_before: float, limit: int) -> Sequence[JobId]:
-        found = await self._read(_SQL["old_jobs"], (finished_before, limit))
-        return [JobId(row[0]) for row in found]
+        found = [
+            row
+            for state in FINAL_STATES
+            for row in await self._read(_SQL["old_jobs"], (state, limit))
+        ]
+        old = sorted((at, job_id) for job_id, at in found if at < finished_before)
+        return [JobId(job_id) for _, job_id in old[:limit]]
 
     async def backup(self, path: str) -> None:
         await asyncio.to_thread(self._copy_to, Path(path))
@@ -143,10 +158,11 @@ class SqliteStore:
         finally:
             source.close()
 
-    async def _record(self, job: Job) -> Record:
+    async def _record(self, row: rows.Row) -> Record:
+        job = rows.to_job(row)
         if not job.state.is_final:
             return Record(job)
-        return Record(job, *rows.to_results(await self._read(_SQL["results"], (job.id,))))
+        return Record(job, *rows.to_results(await self._read(_SQL["results"], (row[0],))))
 
     async def _read(self, sql: str, values: Any) -> Sequence[Any]:
         try:
@@ -158,7 +174,8 @@ class SqliteStore:
 def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
     tests = {
         "owner = ?": wanted.owner,
-        "state = ?": wanted.state,
+        # Written out, because a partial index is only used where the statement itself says it may be.
+        f"state = '{wanted.state}' AND ?": wanted.state and 1,
         "kind = ?": wanted.kind,
         "created_at > ?": wanted.created_after,
         "created_at < ?": wanted.created_before,
@@ -171,8 +188,8 @@ def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
 
 
 def _add(job: Job, payload: Payload, db: _DB, tally: Tally) -> None:
-    db.execute(_SQL["add_job"], rows.from_job(job))
-    db.execute(_SQL["add_payload"], (job.id, *rows.from_payload(payload)))
+    number = db.execute(_SQL["add_job"], rows.from_job(job)).lastrowid
+    db.execute(_SQL["add_payload"], (number, *rows.from_payload(payload)))
     tally[job.owner, job.kind, job.state] += 1
 
 
@@ -185,24 +202,25 @@ def _claim(grants: Mapping[JobKind, Grant], db: _DB, tally: Tally) -> tuple[Job,
         job = rows.to_job(row)
         tally[job.owner, job.kind, JobState.PENDING] -= 1
         tally[job.owner, job.kind, JobState.PROCESSING] += 1
-        return job, rows.to_payload(db.execute(_SQL["payload"], (job.id,)).fetchone())
+        return job, rows.to_payload(db.execute(_SQL["payload"], (row[0],)).fetchone())
     return None
 
 
 class _View:
     """One job inside the transaction; the rest is read only where a decision asks for it."""
 
-    def __init__(self, job: Job, db: _DB) -> None:
-        self.job = job
+    def __init__(self, row: rows.Row, db: _DB) -> None:
+        self.job = rows.to_job(row)
+        self.n: int = row[0]
         self._db = db
 
     def attempt_with(self, token_hash: TokenHash) -> Attempt | None:
-        row = self._db.execute(_SQL["attempt_with"], (self.job.id, token_hash)).fetchone()
-        return rows.to_attempt(row) if row else None
+        row = self._db.execute(_SQL["attempt_with"], (self.n, token_hash)).fetchone()
+        return rows.to_attempt(self.job.id, row) if row else None
 
     def last_attempt(self) -> Attempt | None:
-        row = self._db.execute(_SQL["last_attempt"], (self.job.id,)).fetchone()
-        return rows.to_attempt(row) if row else None
+        row = self._db.execute(_SQL["last_attempt"], (self.n,)).fetchone()
+        return rows.to_attempt(self.job.id, row) if row else None
 
     def result(self) -> Result | None:
         return self._results()[0]
@@ -211,42 +229,43 @@ class _View:
         return self._results()[1]
 
     def chunks(self) -> Sequence[Chunk]:
-        found = self._db.execute(_SQL["chunks_after"], (self.job.id, self.job.attempt, -1))
+        found = self._db.execute(_SQL["chunks_after"], (self.n, self.job.attempt, -1))
         return [rows.to_chunk(row) for row in found]
 
     def _results(self) -> tuple[Result | None, Result | None]:
-        return rows.to_results(self._db.execute(_SQL["results"], (self.job.id,)).fetchall())
+        return rows.to_results(self._db.execute(_SQL["results"], (self.n,)).fetchall())
 
 
 def _change(job_id: JobId, decide: Decide, db: _DB, tally: Tally) -> Job:
     row = db.execute(_SQL["job"], (job_id,)).fetchone()
     if row is None:
         raise NotFound()
-    before = rows.to_job(row)
-    change = decide(_View(before, db))
+    view = _View(row, db)
+    change = decide(view)
     if change is None:
-        return before
-    _apply(before, change, db)
+        return view.job
+    _apply(view, change, db)
+    before = view.job
     if change.job.state != before.state:
         tally[before.owner, before.kind, before.state] -= 1
         tally[before.owner, before.kind, change.job.state] += 1
     return change.job
 
 
-def _apply(before: Job, change: Change, db: _DB) -> None:
-    job = change.job
+def _apply(view: _View, change: Change, db: _DB) -> None:
+    before, job = view.job, change.job
     if job != before:
-        guard = (before.id, before.state, before.attempt, before.lease and before.lease.token_hash)
+        guard = (view.n, before.state, before.attempt, before.lease and before.lease.token_hash)
         saved = db.execute(_SQL["save_job"], (*rows.changed_values(job), *guard))
         if saved.rowcount != 1:
             raise StoreFailed("The job changed under its own transaction.")
     if change.ended is not None:
-        db.execute(_SQL["add_attempt"], change.ended)
+        db.execute(_SQL["add_attempt"], (view.n, *change.ended[1:]))
     for chunk in change.chunks:
-        db.execute(_SQL["add_chunk"], (job.id, job.attempt, *chunk))
+        db.execute(_SQL["add_chunk"], (view.n, job.attempt, *chunk))
     for is_late, result in ((0, change.result), (1, change.late)):
         if result is not None:
-            db.execute(_SQL["add_result"], (job.id, is_late, *result))
+            db.execute(_SQL["add_result"], (view.n, is_late, *result))
 
 
 def _ripen(now: float, db: _DB, tally: Tally) -> Sequence[JobKind]:
@@ -261,7 +280,7 @@ def _forget_film(job_id: JobId, now: float, db: _DB, tally: Tally) -> None:
 def _delete(job_ids: Sequence[JobId], db: _DB, tally: Tally) -> Sequence[tuple[Job, Payload]]:
     removed: list[tuple[Job, Payload]] = []
     for job_id in job_ids:
-        payload = db.execute(_SQL["payload"], (job_id,)).fetchone()
+        payload = db.execute(_SQL["payload_of"], (job_id,)).fetchone()
         row = db.execute(_SQL["delete_job"], (job_id,)).fetchone()
         if row is not None:
             job = rows.to_job(row)

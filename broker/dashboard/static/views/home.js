@@ -44,7 +44,11 @@ export function show(root, params, signal) {
  */
 function frame(params) {
   const parts = {
-    alarm: h("p.alarm", { role: "alert", hidden: true }, "The disk is nearly full: no new job is taken."),
+    alarm: h(
+      "p.alarm",
+      { role: "alert", hidden: true },
+      "The disk is nearly full: no new job is taken.",
+    ),
     counts: h("nav.counts", { "aria-label": "Jobs by state" }),
     workers: h("ul.workers"),
     jobs: h("ul.jobs"),
@@ -57,7 +61,13 @@ function frame(params) {
     parts.alarm,
     parts.counts,
     h("section", {}, h("h2", {}, "Workers"), parts.workers),
-    h("section", {}, h("div.heading", {}, h("h2", {}, "Jobs"), kinds(params)), parts.jobs, parts.empty),
+    h(
+      "section",
+      {},
+      h("div.heading", {}, h("h2", {}, "Jobs"), kinds(params)),
+      parts.jobs,
+      parts.empty,
+    ),
     parts.more,
   );
   return { page, ...parts };

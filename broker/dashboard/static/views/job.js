@@ -20,7 +20,12 @@ export function show(root, params, signal) {
   root.append(h("p.back", {}, h("a", { href: "#/" }, "← All jobs")), page);
   const refresh = keepFresh(async () => {
     const job = await found(params.id, signal);
-    keyed(page, job ? sections(job) : [{ part: "absent", id: params.id }], (item) => item.part, make);
+    keyed(
+      page,
+      job ? sections(job) : [{ part: "absent", id: params.id }],
+      (item) => item.part,
+      make,
+    );
   }, signal);
   const make = (/** @type {Section} */ item) => MAKERS[item.part](item, refresh);
 }
@@ -87,14 +92,25 @@ const MAKERS = {
     h(
       "header",
       {},
-      h("div.labels", {}, h(`span.kind.${kind}`, {}, kind), statePill({ status }), h("span.model", {}, model)),
+      h(
+        "div.labels",
+        {},
+        h(`span.kind.${kind}`, {}, kind),
+        statePill({ status }),
+        h("span.model", {}, model),
+      ),
       h("h1", {}, prompt || "(no text)"),
       h("code.id", {}, id),
     ),
   waiting: ({ why }) => h("section.steps", {}, h("p", {}, why)),
   steps: stepList,
   error: ({ code, message }) =>
-    h("section.error", { role: "alert" }, h("h2", {}, words(code ?? "error")), h("p", {}, message ?? "")),
+    h(
+      "section.error",
+      { role: "alert" },
+      h("h2", {}, words(code ?? "error")),
+      h("p", {}, message ?? ""),
+    ),
   film: filmPlayer,
   answer: ({ text }) => h("section", {}, h("h2", {}, "Answer"), h("p.answer", {}, text)),
   late: ({ text, url }) =>
@@ -134,7 +150,11 @@ function stepList({ phase, progress }) {
 
 /** @param {Section} item */
 function filmPlayer({ url }) {
-  const lost = h("p.nothing", { hidden: true }, "The film cannot be played here. It may have been removed.");
+  const lost = h(
+    "p.nothing",
+    { hidden: true },
+    "The film cannot be played here. It may have been removed.",
+  );
   const player = h("video", {
     src: url,
     controls: true,
@@ -142,7 +162,13 @@ function filmPlayer({ url }) {
     preload: "metadata",
     onerror: () => (lost.hidden = false),
   });
-  return h("section.film", {}, player, lost, h("a", { href: url, download: true }, "Save the film"));
+  return h(
+    "section.film",
+    {},
+    player,
+    lost,
+    h("a", { href: url, download: true }, "Save the film"),
+  );
 }
 
 /** @param {Section} item */

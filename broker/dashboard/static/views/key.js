@@ -23,7 +23,13 @@ export function show(root, params, _signal) {
     "form.key",
     { onsubmit: enter },
     h("h2", {}, "This broker asks for a key"),
-    h("p", {}, hasKey() ? "The key that was entered is not accepted here." : "Enter a key with the admin scope."),
+    h(
+      "p",
+      {},
+      hasKey()
+        ? "The key that was entered is not accepted here."
+        : "Enter a key with the admin scope.",
+    ),
     h("label", { for: "key" }, "Key"),
     field,
     h("button", { type: "submit" }, "Enter"),

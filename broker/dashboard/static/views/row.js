@@ -40,7 +40,10 @@ function doing(job) {
   if (job.status === "failed") return job.error?.code ? words(job.error.code) : "";
   if (job.status === "pending") return waiting(job);
   if (job.late_result) return "a late result is kept";
-  return [job.video_seconds && `${job.video_seconds.toFixed(1)} s`, job.video_size && size(job.video_size)]
+  return [
+    job.video_seconds && `${job.video_seconds.toFixed(1)} s`,
+    job.video_size && size(job.video_size),
+  ]
     .filter(Boolean)
     .join(" · ");
 }

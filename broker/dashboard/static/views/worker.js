@@ -18,7 +18,11 @@ export function workerCard(worker, refresh) {
     {},
     h(`span.lamp${worker.is_paused ? "" : trouble ? ".is-down" : ".is-live"}`),
     h("strong", { title: worker.id }, worker.name || worker.id),
-    h("span.tags", {}, ...(worker.kinds ?? []).map((/** @type {string} */ kind) => h(`span.kind.${kind}`, {}, kind))),
+    h(
+      "span.tags",
+      {},
+      ...(worker.kinds ?? []).map((/** @type {string} */ kind) => h(`span.kind.${kind}`, {}, kind)),
+    ),
     h("span.page", {}, worker.is_paused ? "paused" : trouble || "ready"),
     h("span.seen"),
     pauseButton(worker, refresh),
@@ -54,7 +58,11 @@ function nobody() {
     "li.worker.nobody",
     {},
     h("span.lamp"),
-    h("span", {}, "No worker is here. Load the extension in a browser that is signed in to Grok, or try "),
+    h(
+      "span",
+      {},
+      "No worker is here. Load the extension in a browser that is signed in to Grok, or try ",
+    ),
     h("code", {}, "python -m broker.demo.worker"),
   );
 }

@@ -1,7 +1,9 @@
 -- Jobs, what they need, what they left, and the attempts in between. Moments are Unix seconds.
 
 CREATE TABLE jobs (
-    id                TEXT PRIMARY KEY,
+    -- The order of arrival. What belongs to a job carries this number, so that it is appended, not sown.
+    n                 INTEGER PRIMARY KEY,
+    id                TEXT NOT NULL UNIQUE,
     owner             TEXT NOT NULL,
     kind              TEXT NOT NULL,
     model             TEXT NOT NULL,
@@ -43,20 +45,19 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_ready ON jobs (kind, turn) WHERE state = 'pending' AND ready_at IS NULL;
 CREATE INDEX jobs_delayed ON jobs (ready_at) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX jobs_due ON jobs (deadline_at) WHERE state IN ('pending', 'processing');
-CREATE INDEX jobs_by_age ON jobs (created_at, id);
-CREATE INDEX jobs_by_state ON jobs (state, created_at, id);
-CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+-- Each entry ends in the job's number, so this is also their order of arrival.
+CREATE INDEX jobs_ended ON jobs (state) WHERE state IN ('completed', 'failed', 'cancelled');
 
 CREATE TABLE payloads (
-    job_id  TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    job_n   INTEGER PRIMARY KEY REFERENCES jobs (n) ON DELETE CASCADE,
     prompt  TEXT NOT NULL,
     request TEXT,
     options TEXT,
     inputs  TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE attempts (
-    job_id     TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    job_n      INTEGER NOT NULL REFERENCES jobs (n) ON DELETE CASCADE,
     number     INTEGER NOT NULL,
     worker_id  TEXT NOT NULL,
     token_hash TEXT NOT NULL,
@@ -66,21 +67,21 @@ CREATE TABLE attempts (
     outcome    TEXT NOT NULL,
     failure    TEXT,
     detail     TEXT,
-    PRIMARY KEY (job_id, number)
+    PRIMARY KEY (job_n, number)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE chunks (
-    job_id  TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    job_n   INTEGER NOT NULL REFERENCES jobs (n) ON DELETE CASCADE,
     attempt INTEGER NOT NULL,
     seq     INTEGER NOT NULL,
     kind    TEXT NOT NULL,
     delta   TEXT NOT NULL,
-    PRIMARY KEY (job_id, attempt, seq)
+    PRIMARY KEY (job_n, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- What completed jobs left, and (is_late = 1) what came after a job had ended.
 CREATE TABLE results (
-    job_id           TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    job_n            INTEGER NOT NULL REFERENCES jobs (n) ON DELETE CASCADE,
     is_late          INTEGER NOT NULL,
     sha256           TEXT NOT NULL,
     size_bytes       INTEGER NOT NULL,
@@ -93,7 +94,7 @@ CREATE TABLE results (
     reasoning        TEXT,
     finish_reason    TEXT,
     removed_at       REAL,
-    PRIMARY KEY (job_id, is_late)
+    PRIMARY KEY (job_n, is_late)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX results_films ON results (finished_at) WHERE text IS NULL AND removed_at IS NULL;

@@ -1,0 +1,73 @@
+"""Streamed text: repeats are dropped, gaps refused."""
+
+from itertools import permutations
+
+import pytest
+
+from broker.chunks import Chunk, ChunkKind, fresh, joined
+from broker.errors import ChunkGap
+
+HELLO = tuple(Chunk(seq, ChunkKind.TEXT, letter) for seq, letter in enumerate("Hello"))
+
+
+def test_chunks_in_order_are_all_new() -> None:
+    assert fresh(HELLO, 0) == HELLO
+
+
+def test_a_repeat_is_dropped() -> None:
+    assert fresh(HELLO[:3], 3) == ()
+    assert fresh(HELLO[1:4], 3) == HELLO[3:4]
+
+
+def test_of_two_chunks_with_one_number_the_first_stays() -> None:
+    other = Chunk(0, ChunkKind.TEXT, "J")
+
+    assert fresh([HELLO[0], other], 0) == HELLO[:1]
+    assert fresh([other, HELLO[1]], 1) == HELLO[1:2]
+
+
+@pytest.mark.parametrize(
+    ("sent", "next_seq", "missing"),
+    [(HELLO[1:], 0, 0), ((HELLO[0], HELLO[2]), 0, 1), (HELLO[4:], 2, 2)],
+)
+def test_a_gap_is_refused_with_the_number_that_is_missing(
+    sent: tuple[Chunk, ...], next_seq: int, missing: int
+) -> None:
+    with pytest.raises(ChunkGap) as refused:
+        fresh(sent, next_seq)
+
+    assert refused.value.expected_seq == missing
+    assert str(missing) in refused.value.message
+
+
+def test_the_order_within_one_message_does_not_matter() -> None:
+    for order in permutations(HELLO):
+        assert fresh(order, 0) == HELLO
+
+
+def test_however_an_answer_is_cut_and_repeated_its_text_is_the_same() -> None:
+    for first in range(6):
+        for second in range(6):
+            kept: list[Chunk] = []
+            for sent in (HELLO[:first], HELLO[: max(first, second)], HELLO[second:], HELLO):
+                if sent and sent[0].seq <= len(kept):
+                    kept += fresh(sent, len(kept))
+
+            assert joined(kept, ChunkKind.TEXT) == "Hello"
+
+
+def test_nothing_sent_is_nothing_new() -> None:
+    assert fresh((), 7) == ()
+
+
+def test_text_and_reasoning_are_numbered_together_and_read_apart() -> None:
+    mixed = [
+        Chunk(0, ChunkKind.REASONING, "Greet "),
+        Chunk(1, ChunkKind.TEXT, "Hel"),
+        Chunk(2, ChunkKind.REASONING, "him."),
+        Chunk(3, ChunkKind.TEXT, "lo"),
+    ]
+
+    assert joined(mixed, ChunkKind.TEXT) == "Hello"
+    assert joined(mixed, ChunkKind.REASONING) == "Greet him."
+    assert joined([], ChunkKind.TEXT) == ""

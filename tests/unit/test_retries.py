@@ -1,0 +1,305 @@
+"""What becomes of a job after a failed or lost attempt: the table, the pauses, and never a second submit."""
+
+import json
+
+import pytest
+
+from broker.jobs import Action, Job, JobKind, JobState, OnLost
+from broker.leases import Phase
+from broker.retries import (
+    MAX_LOSSES,
+    RULES,
+    Failure,
+    after_failure,
+    after_loss,
+    after_undelivered,
+    backoff_seconds,
+    classify,
+)
+from tests.support.builders import NOW, TIMERS, WORKER, a_job, a_lease
+
+#: Failure class → does it use an attempt up, and what comes next for a job whose prompt was not yet sent.
+TABLE = {
+    "rate_limited": (False, "wait"),
+    "site_down": (False, "again"),
+    "not_logged_in": (False, "hand on"),
+    "challenge_required": (False, "hand on"),
+    "paywall": (False, "hand on"),
+    "ui_changed": (False, "hand on"),
+    "page_stale": (False, "again"),
+    "person_busy": (False, "again"),
+    "tab_closed": (True, "again"),
+    "browser_closed": (True, "again"),
+    "download_failed": (False, "recover"),
+    "result_rejected": (True, "recover"),
+    "submit_unknown": (True, "recover"),
+    "no_progress": (True, "again"),
+    "run_cap": (True, "again"),
+    "incomplete": (True, "fail"),
+    "generation_failed": (True, "fail"),
+    "moderated": (True, "fail"),
+    "option_refused": (False, "fail"),
+    "option_not_set": (False, "fail"),
+    "bad_input": (True, "fail"),
+    "upload_rejected": (True, "fail"),
+    "unknown": (True, "again"),
+}
+#: What says that the site turned the prompt away, where it comes right after submit was pressed.
+REFUSALS = ["rate_limited", "not_logged_in", "challenge_required", "paywall"]
+ENDING = [name for name, (_, following) in TABLE.items() if following == "fail"]
+
+
+def held(
+    phase: Phase = Phase.ASSIGNED, kind: JobKind = JobKind.VIDEO, *, legacy: bool = False, **fields
+) -> Job:
+    """A job in a worker's hands since NOW."""
+    lease = a_lease(kind, is_legacy=legacy).advanced(phase, None, NOW)
+    submitted_at = NOW if phase.is_submitted else None
+    given = {"submitted_at": submitted_at, "attempt": 1, "lease": lease} | fields
+    return a_job(kind, state=JobState.PROCESSING, **given)
+
+
+def failed(job: Job, name: str, now: float = NOW + 60, **told) -> Job:
+    return after_failure(job, Failure(name, "", **told), now, TIMERS[job.kind], 0.0)
+
+
+def lost(job: Job, now: float = NOW + 200) -> Job:
+    return after_loss(job, now, TIMERS[job.kind], 0.0)
+
+
+def following(job: Job, now: float = NOW + 60) -> str:
+    if job.state == JobState.FAILED:
+        return "fail"
+    if job.action == Action.RECOVER:
+        return "recover"
+    if job.waiting_reason == "rate_limited":
+        return "wait"
+    return "hand on" if job.ready_at is None else "again"
+
+
+def test_the_table_has_every_class() -> None:
+    assert set(RULES) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_each_class_uses_what_it_uses_and_leads_where_it_leads(name: str) -> None:
+    after = failed(held(Phase.PREPARING), name)
+
+    uses_attempt, leads_to = TABLE[name]
+    assert after.losses == int(uses_attempt)
+    assert following(after) == leads_to
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+@pytest.mark.parametrize("phase", [Phase.GENERATING, Phase.DOWNLOADING, Phase.UPLOADING])
+def test_once_the_site_works_on_it_no_failure_leads_to_a_second_submit(
+    name: str, phase: Phase
+) -> None:
+    after = failed(held(phase, evidence='{"baseline": []}'), name)
+
+    assert after.state == JobState.FAILED or after.action == Action.RECOVER
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_a_worker_that_was_to_recover_never_opens_the_way_to_a_second_submit(name: str) -> None:
+    recovering = held(Phase.PREPARING, submitted_at=NOW - 100, attempt=2)
+
+    after = failed(recovering, name)
+
+    assert after.state == JobState.FAILED or after.action == Action.RECOVER
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_prompt_that_the_site_turned_away_may_be_submitted_again(name: str) -> None:
+    before = json.dumps({"baseline": ["post_old"]})
+
+    for evidence in (None, before):
+        after = failed(held(Phase.SUBMITTED, evidence=evidence), name)
+
+        assert after.state == JobState.PENDING
+        assert after.action == Action.SUBMIT
+        assert after.losses == 0
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("known", [{"post_id": "p"}, {"conversation_id": "c"}])
+def test_a_prompt_that_left_a_trace_on_the_site_was_not_turned_away(
+    name: str, known: dict[str, str]
+) -> None:
+    after = failed(held(Phase.SUBMITTED, evidence=json.dumps(known)), name)
+
+    assert after.action == Action.RECOVER
+
+
+def test_a_rate_limit_waits_until_it_ends() -> None:
+    told = failed(held(), "rate_limited", retry_at=NOW + 7200)
+    untold = failed(held(), "rate_limited", now=NOW)
+
+    assert told.ready_at is not None
+    assert NOW + 7200 + 5 <= told.ready_at <= NOW + 7200 + 30
+    assert told.waiting_reason == "rate_limited"
+    assert untold.ready_at is not None
+    assert untold.ready_at >= NOW + 900
+
+
+def test_a_rate_limit_uses_no_attempt_however_often_it_comes() -> None:
+    job = held()
+    for _ in range(3 * MAX_LOSSES):
+        after = failed(job, "rate_limited", retry_at=NOW + 600)
+        assert after.state == JobState.PENDING
+        assert after.losses == 0
+        job = after._replace(state=JobState.PROCESSING, lease=job.lease)
+
+
+def test_a_job_that_cannot_wait_for_the_end_of_a_limit_is_told_so_at_once() -> None:
+    chat = failed(held(kind=JobKind.CHAT), "rate_limited", retry_at=NOW + 600)
+
+    assert (chat.state, chat.error_code) == (JobState.FAILED, "rate_limited")
+    assert chat.ready_at is not None
+    assert chat.ready_at >= NOW + 600
+    assert chat.deadline_at == float("inf")
+
+
+@pytest.mark.parametrize("name", [n for n in TABLE if n not in ENDING])
+def test_a_worker_without_a_token_ends_its_job_with_what_it_reports(name: str) -> None:
+    """It told no phase, so it may have pressed submit."""
+    after = after_failure(
+        held(legacy=True), Failure(name, "Page says no"), NOW, TIMERS[JobKind.VIDEO], 0.0
+    )
+
+    assert (after.state, after.error_code) == (JobState.FAILED, name)
+    assert after.error_message == "Page says no"
+
+
+def test_a_lost_worker_before_submit_costs_one_of_three_tries() -> None:
+    pauses = []
+    job = held(Phase.PREPARING)
+    for losses in range(1, MAX_LOSSES):
+        after = lost(job, NOW)
+        assert (after.state, after.losses, after.action) == (
+            JobState.PENDING,
+            losses,
+            Action.SUBMIT,
+        )
+        assert after.ready_at is not None
+        pauses.append(after.ready_at - NOW)
+        job = after._replace(state=JobState.PROCESSING, lease=job.lease)
+
+    assert pauses == [5, 10]
+    assert lost(job).state == JobState.FAILED
+    assert MAX_LOSSES == 3
+
+
+def test_pauses_double_up_to_five_minutes_and_are_spread() -> None:
+    assert [backoff_seconds(losses, 0.0) for losses in (1, 2, 3, 4)] == [5, 10, 20, 40]
+    assert backoff_seconds(30, 0.0) == 300
+    assert backoff_seconds(1, 0.5) > backoff_seconds(1, 0.1)
+    assert backoff_seconds(1, 0.999) < 2 * backoff_seconds(1, 0.0)
+
+
+def test_a_job_lost_after_submit_is_recovered_first_by_the_worker_that_knows_it() -> None:
+    job = held(Phase.GENERATING, evidence='{"post_id": "p"}')
+
+    after = lost(job)
+
+    assert (after.state, after.action) == (JobState.PENDING, Action.RECOVER)
+    assert after.waiting_reason == "recovering"
+    assert after.evidence == '{"post_id": "p"}'
+    assert after.reserved_for == WORKER
+    assert after.reserved_until == NOW + 200 + 30
+    assert after.ready_at is None
+
+
+def test_recovery_is_over_when_the_run_cap_is() -> None:
+    job = held(Phase.GENERATING)
+
+    assert lost(job, NOW + 899).deadline_at == NOW + 900
+    over = lost(job, NOW + 900)
+    assert (over.state, over.error_code) == (JobState.FAILED, "result_lost")
+
+
+def test_recovery_is_tried_more_than_three_times_within_the_run_cap() -> None:
+    after = lost(held(Phase.GENERATING, losses=7, attempt=8))
+
+    assert (after.state, after.action) == (JobState.PENDING, Action.RECOVER)
+    assert after.ready_at is not None
+
+
+def test_on_lost_retry_allows_one_more_submit_and_no_third() -> None:
+    second = lost(held(Phase.GENERATING, on_lost=OnLost.RETRY, evidence='{"post_id": "p"}'))
+    assert (second.state, second.action) == (JobState.PENDING, Action.SUBMIT)
+    assert second.evidence is None
+
+    again = second._replace(
+        state=JobState.PROCESSING,
+        submitted_at=NOW + 210,
+        lease=a_lease().advanced(Phase.GENERATING, 5, NOW),
+    )
+    third = lost(again, NOW + 400)
+
+    assert third.state == JobState.FAILED or third.action == Action.RECOVER
+
+
+def test_on_lost_fail_never_submits_again() -> None:
+    after = lost(held(Phase.GENERATING, on_lost=OnLost.FAIL))
+
+    assert after.state == JobState.FAILED or after.action == Action.RECOVER
+
+
+@pytest.mark.parametrize("name", [n for n in TABLE if n not in ENDING])
+def test_an_answer_that_a_client_has_begun_to_read_is_never_begun_again(name: str) -> None:
+    begun = held(Phase.GENERATING, JobKind.CHAT, is_streaming=True, next_seq=2)
+
+    for after in (failed(begun, name), lost(begun)):
+        assert (after.state, after.error_code) == (JobState.FAILED, "stream_interrupted")
+
+
+def test_a_stream_of_which_nothing_was_sent_is_tried_again() -> None:
+    after = lost(held(Phase.PREPARING, JobKind.CHAT, is_streaming=True), NOW + 10)
+
+    assert (after.state, after.action) == (JobState.PENDING, Action.SUBMIT)
+
+
+def test_a_legacy_worker_that_falls_silent_may_have_submitted_so_its_job_fails() -> None:
+    after = lost(held(legacy=True))
+
+    assert (after.state, after.error_code) == (JobState.FAILED, "timeout")
+
+
+def test_a_hand_out_that_never_arrived_uses_nothing_up() -> None:
+    after = after_undelivered(held())
+
+    assert (after.state, after.losses) == (JobState.PENDING, 0)
+    assert after.ready_at is None
+    assert after.lease is None
+
+
+@pytest.mark.parametrize("name", [n for n in TABLE if n not in ENDING])
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.GENERATING])
+def test_whatever_waits_has_a_deadline_and_no_lease(name: str, phase: Phase) -> None:
+    after = failed(held(phase), name)
+
+    assert after.state == JobState.PENDING
+    assert after.deadline_at < float("inf")
+    assert after.lease is None
+    assert after.next_seq == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "name"),
+    [
+        ("moderated", "rate limit reached", "moderated"),
+        (None, "Rate limit reached, try later", "rate_limited"),
+        (None, "You've hit your limit: TOO MANY REQUESTS", "rate_limited"),
+        (None, "Content moderated", "moderated"),
+        (None, "Please sign in to continue", "not_logged_in"),
+        (None, "not logged in: login page shown", "not_logged_in"),
+        (None, "captcha shown", "challenge_required"),
+        (None, "Submit button not found on page", "ui_changed"),
+        (None, "download of the video failed", "download_failed"),
+        ("made_up", "something odd", "unknown"),
+        (None, "", "unknown"),
+    ],
+)
+def test_a_free_text_error_is_sorted_by_its_words(code: str | None, text: str, name: str) -> None:
+    assert classify(code, text) == name
