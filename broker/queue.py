@@ -245,7 +245,6 @@ class JobQueue:
         if taken is None:
             return None
         job, payload = taken
-        self._notifier.announce(News(job))
         seconds = lease_seconds(poll.worker_id, self._timers[job.kind])
         return Assignment(job, payload, token, job.action, seconds)
 

@@ -90,38 +90,41 @@ class Guard:
             return
         seen = _see(scope["headers"])
         request_id = f"{self._request_prefix}{next(self._numbers):x}"
-        marked = self._marking(send, seen, request_id)
+        added = self._added(seen, request_id)
         refused, found = self._examine(scope, seen)
         if found is None:
             answer = refused.reply() if isinstance(refused, Problem) else refused
-            await _answer(marked, answer, closes=bool(seen.length or seen.is_chunked))
+            await _answer(send, answer, added, closes=bool(seen.length or seen.is_chunked))
             return
         route, params = found
         if route.is_noted:
             at, method, path = self._clock.wall(), scope["method"], scope["path"]
             self._request_log.request(at, method, path, params.get("job_id"))
         if route.handle is None:
-            await self._app(scope, receive, marked)
+            # What FastAPI answers to GET, the server sends to HEAD without its body.
+            asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await self._app(asked, receive, _marking(send, added))
             return
-        call = Call(scope, receive, marked, route, params)
+        call = Call(scope, receive, _marking(send, added), route, params)
         call.request_id = request_id
-        await self._handle(route, call, marked, has_body=bool(seen.length or seen.is_chunked))
+        reply = await self._reply(route, call)
+        if reply is not None:
+            has_body = bool(seen.length or seen.is_chunked)
+            await _answer(send, reply, added, closes=has_body and not call.is_body_read)
 
-    async def _handle(self, route: Route, call: Call, send: Send, *, has_body: bool) -> None:
+    async def _reply(self, route: Route, call: Call) -> Reply | None:
+        """What the handler answers; None where it has answered itself, or nobody is left to be answered."""
         assert route.handle is not None
         try:
-            reply = await route.handle(call)
+            return await route.handle(call)
         except BrokerError as error:
-            reply = problem_of(error, route.invalid_status).reply()
+            return problem_of(error, route.invalid_status).reply()
         except ClientGone:
-            return
+            return None
         except Exception as error:
             self._log.error("request_crashed", path=route.path, error=repr(error))
-            reply = problem(
-                "internal_error", f"Something went wrong here ({call.request_id})."
-            ).reply()
-        if reply is not None:
-            await _answer(send, reply, closes=has_body and not call.is_body_read)
+            message = f"Something went wrong here ({call.request_id})."
+            return problem("internal_error", message).reply()
 
     # What is decided, in order.
 
@@ -192,26 +195,17 @@ class Guard:
 
     # What is added.
 
-    def _marking(self, send: Send, seen: _Seen, request_id: str) -> Send:
-        """`send` with the headers that every answer has."""
+    def _added(self, seen: _Seen, request_id: str) -> Headers:
+        """The headers that every answer has."""
         added = [*COMMON_HEADERS, (b"x-request-id", request_id.encode())]
-        if seen.origin is not None and seen.origin in self._origins:
+        if not self._origins:
+            return added
+        if seen.origin in self._origins and seen.origin is not None:
             added += [
                 (b"access-control-allow-origin", seen.origin),
                 (b"access-control-expose-headers", _EXPOSED),
             ]
-        if self._origins:
-            added.append((b"vary", b"Origin"))
-
-        async def marked(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers = [*headers, NO_STORE]
-                message["headers"] = [*headers, *added]
-            await send(message)
-
-        return marked
+        return [*added, (b"vary", b"Origin")]
 
     def _hosts_of_port(self, port: int | None) -> frozenset[bytes]:
         names = [name.encode() for name in self._names]
@@ -274,9 +268,23 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-async def _answer(send: Send, reply: Reply | None, *, closes: bool) -> None:
+def _marking(send: Send, added: Headers) -> Send:
+    """`send` for whoever answers in pieces: puts the headers that every answer has on the first one."""
+
+    async def marked(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers = [*headers, NO_STORE]
+            message["headers"] = [*headers, *added]
+        await send(message)
+
+    return marked
+
+
+async def _answer(send: Send, reply: Reply | None, added: Headers, *, closes: bool) -> None:
     assert reply is not None
-    headers: Headers = list(reply.headers)
+    headers: Headers = [*reply.headers, NO_STORE, *added]
     if reply.status != 204:
         headers += [
             (b"content-type", reply.content_type),

@@ -86,9 +86,10 @@ class HealthDoor:
     def _page(self, file_path: str) -> Response:
         path = (self._dashboard / file_path).resolve()
         if not path.is_relative_to(self._dashboard.resolve()) or not path.is_file():
-            return Response(status_code=404)
+            raise NotFound(f"There is no {file_path} here.")
         return FileResponse(
             path,
+            media_type=_TYPES.get(path.suffix),
             headers={"content-security-policy": _DASHBOARD_POLICY, "cache-control": "no-cache"},
         )
 

@@ -39,18 +39,19 @@ def with_marks(value: Any, sources: Sequence[str]) -> Any:
 
 async def handed_over(
     media: MediaStore, images: ImageReader, payload: Payload
-) -> tuple[str | None, Any]:
-    """What a worker gets: the first image as base64 or None, and the request with its images in place."""
-    request = json.loads(payload.request) if payload.request else None
+) -> tuple[str | None, str | None]:
+    """What a worker gets: the first image as base64, and the request as JSON text, its images in place."""
     if not payload.inputs:
-        return None, request
+        return None, payload.request
     loaded = [await media.load_input(name) for name in payload.inputs]
     encoded = [base64.b64encode(data).decode("ascii") for data in loaded]
     urls = [
         f"data:{images.mime(data)};base64,{text}"
         for data, text in zip(loaded, encoded, strict=True)
     ]
-    return encoded[0], _with_images(request, urls)
+    if payload.request is None:
+        return encoded[0], None
+    return encoded[0], json.dumps(_with_images(json.loads(payload.request), urls))
 
 
 def _with_images(value: Any, urls: Sequence[str]) -> Any:

@@ -1,13 +1,22 @@
-"""Streamed text: repeats are dropped, gaps refused."""
+"""Streamed text: repeats are dropped, gaps refused, and what was begun is not begun again in silence."""
 
 from itertools import permutations
 
 import pytest
 
 from broker.chunks import Chunk, ChunkKind, fresh, joined
-from broker.errors import ChunkGap
+from broker.errors import ChunkGap, InvalidValue
+from broker.jobs import Action, JobKind, JobState
+from broker.leases import Phase
+from tests.support.desk import Desk, in_loop
 
 HELLO = tuple(Chunk(seq, ChunkKind.TEXT, letter) for seq, letter in enumerate("Hello"))
+PIECES = tuple(Chunk(seq, ChunkKind.TEXT, word) for seq, word in enumerate(("It ", "is ", "so.")))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 def test_chunks_in_order_are_all_new() -> None:
@@ -71,3 +80,58 @@ def test_text_and_reasoning_are_numbered_together_and_read_apart() -> None:
     assert joined(mixed, ChunkKind.TEXT) == "Hello"
     assert joined(mixed, ChunkKind.REASONING) == "Greet him."
     assert joined([], ChunkKind.TEXT) == ""
+
+
+@in_loop
+async def test_an_answer_that_was_begun_ends_with_an_error_and_is_not_begun_again(
+    desk: Desk,
+) -> None:
+    held = await desk.held(JobKind.CHAT, is_streaming=True)
+    with desk.notifier.watch(held.job.id) as watch:
+        await desk.queue.add_chunks(held.job.id, held.token, PIECES[:2])
+        await desk.passes(60)
+
+        told = [await watch.next(0), await watch.next(0)]
+
+    assert [news and news.job.error_code for news in told] == [None, "stream_interrupted"]
+    assert await desk.claim() is None
+
+
+@in_loop
+async def test_chunks_are_kept_once_and_in_order(desk: Desk) -> None:
+    held = await desk.held(JobKind.CHAT)
+    add = desk.queue.add_chunks
+
+    await add(held.job.id, held.token, PIECES[:2])
+    await add(held.job.id, held.token, PIECES[:3])
+    with pytest.raises(ChunkGap) as refused:
+        await add(held.job.id, held.token, [Chunk(7, ChunkKind.TEXT, "!")])
+
+    assert refused.value.expected_seq == 3
+    assert list(await desk.store.chunks_after(held.job.id, 1, -1)) == list(PIECES)
+    job, _ = await desk.queue.complete_text(held.job.id, held.token, None)
+    record = await desk.store.get(job.id)
+    assert record is not None
+    assert record.result is not None
+    assert record.result.text == "It is so."
+
+
+@in_loop
+async def test_streamed_text_is_progress_and_proof_of_submit(desk: Desk) -> None:
+    held = await desk.held(JobKind.CHAT)
+    for number, piece in enumerate(PIECES):
+        await desk.passes(9 if number == 0 else 50)
+        await desk.queue.add_chunks(held.job.id, held.token, [piece])
+
+    job = await desk.job(held.job.id)
+    assert job.state == JobState.PROCESSING
+    assert job.action == Action.RECOVER
+    assert job.phase == Phase.GENERATING
+
+
+@in_loop
+async def test_a_video_takes_no_chunks(desk: Desk) -> None:
+    held = await desk.held(JobKind.VIDEO)
+
+    with pytest.raises(InvalidValue):
+        await desk.queue.add_chunks(held.job.id, held.token, PIECES)

@@ -8,9 +8,12 @@ from broker.deadlines import Expire, Grace
 from broker.jobs import Action, Change, Job, JobKind, JobState, Outcome
 from broker.leases import Phase
 from tests.support.builders import NOW, TIMERS, a_job, a_lease, timers_for
+from tests.support.desk import Desk, in_loop
 
-VIDEO = TIMERS[JobKind.VIDEO]
-CHAT = TIMERS[JobKind.CHAT]
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 def held(
@@ -170,3 +173,44 @@ def test_grace_confirms_nothing() -> None:
     assert change.job.lease is not None
     assert change.job.lease.confirmed_at is None
     assert given_grace(a_job(), NOW + 100) is None
+
+
+@pytest.mark.parametrize(("kind", "deadline"), [(JobKind.VIDEO, 24 * 3600), (JobKind.CHAT, 60)])
+@in_loop
+async def test_a_job_that_nobody_takes_expires(desk: Desk, kind: JobKind, deadline: float) -> None:
+    job_id = await desk.submit(kind)
+
+    await desk.passes(deadline - 1)
+    assert (await desk.job(job_id)).state == JobState.PENDING
+    await desk.passes(1)
+
+    job = await desk.job(job_id)
+    assert (job.state, job.error_code) == (JobState.FAILED, "expired")
+
+
+@in_loop
+async def test_time_in_the_queue_is_no_part_of_a_jobs_time_to_run(desk: Desk) -> None:
+    await desk.submit()
+    await desk.passes(20_000)
+    held = await desk.taken()
+    for _ in range(14):
+        await desk.beat(held)
+        await desk.passes(20)
+    assert await desk.state(held) == JobState.PROCESSING
+
+    await desk.passes(20)
+
+    assert await desk.state(held) == JobState.PENDING
+
+
+@in_loop
+async def test_progress_keeps_an_attempt_until_its_run_cap(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.PREPARING)
+    for percent in range(44):
+        await desk.passes(20)
+        await desk.beat(held, progress=percent)
+    assert await desk.state(held) == JobState.PROCESSING
+
+    await desk.passes(20)
+
+    assert await desk.state(held) == JobState.PENDING

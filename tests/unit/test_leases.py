@@ -1,13 +1,23 @@
 """Who may still act, and until when."""
 
+from collections.abc import Callable
+
 import pytest
 
-from broker.ids import LeaseToken, hash_token
-from broker.jobs import JobKind
+from broker.ids import UNNAMED_WORKER, LeaseToken, hash_token
+from broker.jobs import JobKind, JobState
 from broker.leases import Lease, Phase
+from broker.retries import Failure
 from tests.support.builders import NOW, TIMERS, TOKEN, a_lease
+from tests.support.desk import FILM, Desk, in_loop
 
 VIDEO = TIMERS[JobKind.VIDEO]
+Advance = Callable[[Lease, float], Lease]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 def test_a_hand_out_is_not_a_delivery_until_the_worker_acts() -> None:
@@ -46,7 +56,7 @@ def test_beats_alone_do_not_keep_a_job_that_makes_no_progress(kind: JobKind, sta
     ],
     ids=["phase", "progress", "streamed text"],
 )
-def test_an_advance_starts_the_progress_clock_again(advance) -> None:  # type: ignore[no-untyped-def]
+def test_an_advance_starts_the_progress_clock_again(advance: Advance) -> None:
     lease = advance(a_lease(), NOW + 200).renewed(NOW + 400, VIDEO)
 
     assert lease.deadline(VIDEO) == NOW + 200 + 300
@@ -105,7 +115,37 @@ def test_submitted_is_the_point_of_no_return(phase: Phase) -> None:
 
 
 def test_a_lease_cannot_be_changed_behind_anybodys_back() -> None:
-    lease: Lease = a_lease()
+    lease = a_lease()
 
     with pytest.raises(AttributeError):
-        lease.expires_at = NOW + 1000  # type: ignore[misc]
+        setattr(lease, "expires_at", NOW + 1000)  # noqa: B010 - that it cannot is the claim
+
+
+@in_loop
+async def test_a_worker_without_name_and_token_can_do_its_work(desk: Desk) -> None:
+    film = await desk.held(JobKind.VIDEO, worker=UNNAMED_WORKER)
+    text = await desk.held(JobKind.CHAT, worker=UNNAMED_WORKER)
+    wrong = await desk.held(JobKind.CHAT, worker=UNNAMED_WORKER)
+    await desk.passes(59)
+
+    await desk.queue.complete_film(film.job.id, None, desk.media.film(FILM))
+    await desk.queue.complete_text(text.job.id, None, "Yes.")
+    job = await desk.queue.fail(wrong.job.id, None, Failure("unknown", "Odd page."))
+
+    assert await desk.state(film) == await desk.state(text) == JobState.COMPLETED
+    assert (job.state, job.error_message) == (JobState.FAILED, "Odd page.")
+    assert (film.lease_seconds, text.lease_seconds) == (300, 60)
+
+
+@in_loop
+async def test_such_a_workers_lease_lasts_the_whole_timeout_and_is_not_tried_again(
+    desk: Desk,
+) -> None:
+    held = await desk.held(JobKind.VIDEO, worker=UNNAMED_WORKER)
+    await desk.passes(299)
+    assert await desk.state(held) == JobState.PROCESSING
+
+    await desk.passes(1)
+
+    job = await desk.job(held.job.id)
+    assert (job.state, job.error_code) == (JobState.FAILED, "timeout")

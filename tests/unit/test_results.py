@@ -1,20 +1,34 @@
 """What becomes of a result: the first valid one is published, exactly once, and nothing valid is thrown away."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
 from broker.chunks import Chunk, ChunkKind
-from broker.errors import InvalidValue, LeaseLost, ResultConflict
+from broker.errors import (
+    AlreadyFinished,
+    InvalidValue,
+    LeaseLost,
+    ResultConflict,
+    ResultRejected,
+    StoreFailed,
+)
 from broker.ids import UNNAMED_WORKER, LeaseToken, TokenHash, hash_token
 from broker.jobs import Attempt, Job, JobKind, JobState, Outcome, Result
 from broker.leases import Phase
 from broker.results import Adopt, Complete, Verdict
 from tests.support.builders import NOW, TOKEN, WORKER, a_film_result, a_job, a_lease
+from tests.support.desk import FILM, OTHER_FILM, Desk, Gate, in_loop, turns
 
 STRANGER = LeaseToken("lt_stranger")
 EARLIER = LeaseToken("lt_earlier")
 ENDED = [JobState.FAILED, JobState.CANCELLED]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 class View:
@@ -252,3 +266,140 @@ def test_a_film_of_an_earlier_run_completes_its_job_and_changes_no_ended_one() -
     assert change.job.last_attempt is not None
     for state in (JobState.COMPLETED, *ENDED):
         assert adopt(View(held(JobKind.VIDEO).ended(state, NOW))) is None
+
+
+@in_loop
+async def test_the_first_answer_wins_and_a_repeat_gets_the_same_answer(desk: Desk) -> None:
+    held = await desk.held(JobKind.CHAT)
+    complete = desk.queue.complete_text
+
+    first = await complete(held.job.id, held.token, "Yes.")
+    again = await complete(held.job.id, held.token, "Yes.")
+    with pytest.raises(ResultConflict) as refused:
+        await complete(held.job.id, held.token, "No.")
+
+    assert (first[1], again[1]) == (Verdict.PUBLISHED, Verdict.REPEATED)
+    assert first[0] == again[0]
+    assert refused.value.code == "result_conflict"
+    record = await desk.store.get(held.job.id)
+    assert record is not None
+    assert record.result is not None
+    assert record.result.text == "Yes."
+
+
+@in_loop
+async def test_a_film_is_published_once_and_stays_as_it_is(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.UPLOADING)
+
+    verdicts = [await desk.deliver(held), await desk.deliver(held)]
+    with pytest.raises(ResultConflict):
+        await desk.deliver(held, OTHER_FILM)
+
+    assert verdicts == [Verdict.PUBLISHED, Verdict.REPEATED]
+    assert desk.media.kept == {held.job.id: FILM}
+    await desk.media.remove(held.job.id)
+    assert await desk.deliver(held) == Verdict.REPEATED
+    assert desk.media.kept == {}, "a pruned film does not come back"
+
+
+@in_loop
+async def test_a_film_that_comes_late_is_kept_beside_and_never_published(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.GENERATING)
+    await desk.queue.cancel(held.job.id, None)
+
+    assert [await desk.deliver(held), await desk.deliver(held)] == [Verdict.LATE, Verdict.LATE]
+
+    record = await desk.store.get(held.job.id)
+    assert record is not None
+    assert (record.job.state, record.result) == (JobState.CANCELLED, None)
+    assert record.late is not None
+    assert desk.media.kept == {f"{held.job.id}.late": FILM}
+
+
+@in_loop
+async def test_a_lost_worker_that_delivers_after_all_wins_and_the_other_is_told_to_stop(
+    desk: Desk,
+) -> None:
+    lost = await desk.held(phase=Phase.GENERATING)
+    await desk.passes(150)
+    second = await desk.taken()
+
+    assert await desk.deliver(lost) == Verdict.PUBLISHED
+
+    assert (await desk.beat(second)).state == JobState.COMPLETED
+    with pytest.raises(ResultConflict):
+        await desk.deliver(second, OTHER_FILM)
+
+
+@in_loop
+async def test_a_file_that_the_gate_refuses_leaves_the_job_open(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.UPLOADING)
+
+    with pytest.raises(ResultRejected) as refused:
+        await desk.deliver(held, b"<html>")
+
+    assert refused.value.gate_class == "not_mp4"
+    assert desk.media.kept == {}
+    assert (await desk.beat(held)).state == JobState.PROCESSING
+    assert await desk.deliver(held) == Verdict.PUBLISHED
+
+
+@in_loop
+async def test_the_film_of_another_job_is_not_a_new_film(desk: Desk) -> None:
+    first, second = await desk.held(), await desk.held(phase=Phase.UPLOADING)
+    await desk.deliver(first)
+
+    with pytest.raises(ResultRejected) as refused:
+        await desk.deliver(second)
+
+    assert refused.value.gate_class == "repeated_file"
+    assert (await desk.beat(second)).state == JobState.PROCESSING
+    assert await desk.deliver(second, OTHER_FILM) == Verdict.PUBLISHED
+
+
+@in_loop
+async def test_a_film_without_a_lease_is_not_even_put_in_place(desk: Desk) -> None:
+    held = await desk.held()
+
+    with pytest.raises(LeaseLost):
+        await desk.queue.complete_film(held.job.id, STRANGER, desk.media.film(FILM))
+
+    assert desk.media.kept == {}
+
+
+@in_loop
+async def test_nothing_else_is_done_to_a_job_while_its_film_is_put_in_place(desk: Desk) -> None:
+    """The first upload fails on the disk, the second is under way: a cancel comes after it or before it."""
+    held = await desk.held(phase=Phase.UPLOADING)
+    first, second = Gate(), Gate()
+    broken, good = desk.media.film(FILM), desk.media.film(FILM)
+    publish = good.publish
+
+    async def break_down(name: str) -> None:
+        await first.passed()
+        raise StoreFailed
+
+    async def slowly(name: str) -> None:
+        await second.passed()
+        await publish(name)
+
+    broken.publish, good.publish = break_down, slowly  # type: ignore[method-assign]
+    complete = desk.queue.complete_film
+    failing = asyncio.create_task(complete(held.job.id, held.token, broken))
+    await first.reached.wait()
+    finishing = asyncio.create_task(complete(held.job.id, held.token, good))
+    await turns()
+    first.open()
+    await second.reached.wait()
+    cancelling = asyncio.create_task(desk.queue.cancel(held.job.id, None))
+    await turns()
+    assert not cancelling.done()
+
+    second.open()
+
+    assert (await finishing)[1] == Verdict.PUBLISHED
+    with pytest.raises(StoreFailed):
+        await failing
+    with pytest.raises(AlreadyFinished):
+        await cancelling
+    assert desk.media.kept == {held.job.id: FILM}

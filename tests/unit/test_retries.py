@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from broker.jobs import Action, Job, JobKind, JobState, OnLost
+from broker.chunks import Chunk, ChunkKind
+from broker.ids import UNNAMED_WORKER, WorkerId
+from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome
 from broker.leases import Phase
+from broker.results import Verdict
 from broker.retries import (
     MAX_LOSSES,
     RULES,
@@ -17,6 +20,7 @@ from broker.retries import (
     classify,
 )
 from tests.support.builders import NOW, TIMERS, WORKER, a_job, a_lease
+from tests.support.desk import Desk, in_loop
 
 #: Failure class → does it use an attempt up, and what comes next for a job whose prompt was not yet sent.
 TABLE = {
@@ -46,7 +50,13 @@ TABLE = {
 }
 #: What says that the site turned the prompt away, where it comes right after submit was pressed.
 REFUSALS = ["rate_limited", "not_logged_in", "challenge_required", "paywall"]
+SET_ASIDE = {"rate_limited", "not_logged_in", "challenge_required", "paywall", "ui_changed"}
 ENDING = [name for name, (_, following) in TABLE.items() if following == "fail"]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 def held(
@@ -95,14 +105,18 @@ def test_each_class_uses_what_it_uses_and_leads_where_it_leads(name: str) -> Non
 def test_once_the_site_works_on_it_no_failure_leads_to_a_second_submit(
     name: str, phase: Phase
 ) -> None:
-    after = failed(held(phase, evidence='{"baseline": []}'), name)
+    for evidence in (None, '{"baseline": []}', '{"post_id": "p"}'):
+        after = failed(held(phase, evidence=evidence), name)
 
-    assert after.state == JobState.FAILED or after.action == Action.RECOVER
+        assert after.state == JobState.FAILED or after.action == Action.RECOVER
 
 
 @pytest.mark.parametrize("name", list(TABLE))
-def test_a_worker_that_was_to_recover_never_opens_the_way_to_a_second_submit(name: str) -> None:
-    recovering = held(Phase.PREPARING, submitted_at=NOW - 100, attempt=2)
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.SUBMITTED])
+def test_a_worker_that_was_to_recover_never_opens_the_way_to_a_second_submit(
+    name: str, phase: Phase
+) -> None:
+    recovering = held(phase, submitted_at=NOW - 100, attempt=2)
 
     after = failed(recovering, name)
 
@@ -303,3 +317,81 @@ def test_whatever_waits_has_a_deadline_and_no_lease(name: str, phase: Phase) -> 
 )
 def test_a_free_text_error_is_sorted_by_its_words(code: str | None, text: str, name: str) -> None:
     assert classify(code, text) == name
+
+
+@pytest.mark.parametrize("name", RULES)
+@in_loop
+async def test_a_failure_is_noted_and_says_what_it_says_of_its_worker(
+    desk: Desk, name: str
+) -> None:
+    held = await desk.held(phase=Phase.PREPARING)
+
+    job = await desk.fail(held, name)
+
+    (attempt,) = await desk.store.attempts(held.job.id)
+    assert (attempt.outcome, attempt.failure, attempt.phase) == (
+        Outcome.FAILED,
+        name,
+        Phase.PREPARING,
+    )
+    assert job.state in (JobState.PENDING, JobState.FAILED)
+    await desk.submit()
+    assert (await desk.claim(JobKind.VIDEO) is None) == (name in SET_ASIDE)
+    await desk.submit(JobKind.CHAT)
+    assert await desk.claim(JobKind.CHAT) is not None
+
+
+@in_loop
+async def test_unnamed_workers_are_never_set_aside_as_they_never_say_hello(desk: Desk) -> None:
+    for name in SET_ASIDE:
+        held = await desk.held(worker=UNNAMED_WORKER)
+        await desk.queue.fail(held.job.id, None, Failure(name, "login page"))
+        held = await desk.held(worker=UNNAMED_WORKER)
+        await desk.fail(held, name)
+
+        assert await desk.claim(worker=UNNAMED_WORKER) is None
+        await desk.submit()
+        last = await desk.taken(worker=UNNAMED_WORKER)
+        assert await desk.deliver(last, b"film " + name.encode()) == Verdict.PUBLISHED
+
+
+@in_loop
+async def test_a_rate_limited_job_waits_uncounted_and_says_until_when(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.SUBMITTED)
+
+    job = await desk.fail(held, "rate_limited", retry_at=NOW + 3600)
+
+    assert (job.state, job.losses, job.waiting_reason) == (JobState.PENDING, 0, "rate_limited")
+    assert job.ready_at is not None
+    assert NOW + 3600 < job.ready_at <= NOW + 3630
+    await desk.passes(3600)
+    assert await desk.claim() is None
+    await desk.passes(30)
+    assert (await desk.taken()).action == Action.SUBMIT
+
+
+@in_loop
+async def test_a_limited_worker_is_left_in_peace_until_the_limit_ends(desk: Desk) -> None:
+    """Also where the job itself could not wait, and so carries no moment of its own."""
+    held = await desk.held(JobKind.CHAT, is_streaming=True)
+    await desk.queue.add_chunks(held.job.id, held.token, [Chunk(0, ChunkKind.TEXT, "It ")])
+    await desk.fail(held, "rate_limited", retry_at=NOW + 600)
+
+    await desk.passes(599)
+    await desk.submit(JobKind.CHAT)
+    assert await desk.claim(JobKind.CHAT) is None
+    await desk.passes(31)
+
+    assert await desk.claim(JobKind.CHAT) is not None
+
+
+@in_loop
+async def test_every_failed_job_says_why(desk: Desk) -> None:
+    for name in RULES:
+        held = await desk.held(phase=Phase.GENERATING, worker=WorkerId(f"wrk_{name}"))
+        job = await desk.fail(held, name)
+        if job.state == JobState.FAILED:
+            assert job.error_code == name
+            assert job.error_message
+        else:
+            assert job.waiting_reason

@@ -1,12 +1,19 @@
-"""The roster: who is here, what they can do, what they were told."""
+"""Workers: who is here, what they can do, what they were told, and which of those that wait is woken."""
+
+import asyncio
+from typing import Any
 
 import pytest
 
 from broker import workers
+from broker.handouts import Assignment
 from broker.ids import WorkerId
-from broker.jobs import JobKind
+from broker.jobs import Action, JobKind
+from broker.leases import Phase
+from broker.store.memory import MemoryStore
 from broker.workers import Directive, Hello, Roster, Worker
 from tests.support.builders import NOW, OTHER_WORKER, WORKER
+from tests.support.desk import Desk, Gate, in_loop, turns
 
 VIDEO, CHAT = JobKind.VIDEO, JobKind.CHAT
 BOTH = (VIDEO, CHAT)
@@ -14,6 +21,11 @@ BOTH = (VIDEO, CHAT)
 
 def hello(page_state: str = "ready") -> Hello:
     return Hello("desk", "1.0", BOTH, page_state=page_state)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 @pytest.fixture
@@ -152,3 +164,163 @@ def test_of_too_many_workers_the_one_silent_longest_is_forgotten(
     roster.see(names[2], BOTH, NOW + 3)
 
     assert [roster.find(name) is not None for name in names] == [True, False, True]
+
+
+class Counting(MemoryStore):
+    """Counts claims, and holds one up where it is told to."""
+
+    claims = 0
+    gate: Gate | None = None
+
+    async def claim(self, grants, now):  # type: ignore[no-untyped-def,override]
+        self.claims += 1
+        taken = await super().claim(grants, now)
+        if gate := self.gate:
+            self.gate = None
+            await gate.passed()
+        return taken
+
+
+async def parked(desk: Desk, *kinds: JobKind, **poll: Any) -> "asyncio.Task[Assignment | None]":
+    before = desk.notifier.parked_count
+    task = asyncio.create_task(desk.claim(*kinds, wait=20.0, **poll))
+    await turns()
+    assert desk.notifier.parked_count == before + 1
+    return task
+
+
+@in_loop
+async def test_a_job_wakes_exactly_one_poll(desk: Desk) -> None:
+    desk.use(store := Counting())
+    polls = [await parked(desk) for _ in range(20)]
+    assert store.claims == 20
+
+    job_id = await desk.submit()
+    await turns()
+
+    assert store.claims == 21
+    handed = await polls[0]
+    assert handed is not None
+    assert handed.job.id == job_id
+    assert not any(poll.done() for poll in polls[1:])
+    desk.notifier.drain()
+    assert await asyncio.gather(*polls[1:]) == [None] * 19
+
+
+@in_loop
+async def test_dead_polls_take_nothing_and_keep_nobody_waiting(desk: Desk) -> None:
+    alive = True
+    dead = [await parked(desk, is_alive=lambda: alive) for _ in range(10)]
+    live = await parked(desk, worker=OTHER_WORKER)
+    alive = False
+
+    job_id = await desk.submit()
+
+    handed = await live
+    assert handed is not None
+    assert handed.job.id == job_id
+    assert await asyncio.gather(*dead) == [None] * 10
+
+
+@in_loop
+async def test_a_job_that_comes_while_a_poll_looks_is_not_missed(desk: Desk) -> None:
+    desk.use(store := Counting())
+    store.gate = gate = Gate()
+    poll = asyncio.create_task(desk.claim(wait=20.0))
+    await gate.reached.wait()
+
+    job_id = await desk.submit()
+    gate.open()
+
+    handed = await poll
+    assert handed is not None
+    assert handed.job.id == job_id
+
+
+@in_loop
+async def test_a_poll_that_is_served_otherwise_hands_its_wake_up_on(desk: Desk) -> None:
+    """It looked and took a chat; the video that came meanwhile had woken it and nobody else."""
+    desk.use(store := Counting())
+    await desk.submit(CHAT)
+    store.gate = gate = Gate()
+    first = asyncio.create_task(desk.claim(VIDEO, CHAT, wait=20.0))
+    await gate.reached.wait()
+    second = await parked(desk, VIDEO, worker=OTHER_WORKER)
+
+    job_id = await desk.submit(VIDEO)
+    gate.open()
+
+    taken, handed = await first, await second
+    assert taken is not None
+    assert handed is not None
+    assert (taken.job.kind, handed.job.id) == (CHAT, job_id)
+
+
+@pytest.mark.parametrize("how", ["dies", "is cancelled", "runs out"])
+@in_loop
+async def test_a_poll_that_goes_once_it_is_woken_hands_its_wake_up_on(desk: Desk, how: str) -> None:
+    alive = True
+    going = await parked(desk, is_alive=lambda: alive)
+    staying = await parked(desk, worker=OTHER_WORKER)
+
+    job_id = await desk.submit()
+    assert not going.done()
+    if how == "dies":
+        alive = False
+    elif how == "is cancelled":
+        going.cancel()
+    else:
+        desk.notifier.end_polls_of(WORKER)
+
+    handed = await staying
+    assert handed is not None
+    assert handed.job.id == job_id
+    await asyncio.gather(going, return_exceptions=True)
+
+
+@in_loop
+async def test_a_worker_that_is_set_aside_keeps_no_job_from_the_others(desk: Desk) -> None:
+    desk.roster.see(WORKER, (VIDEO,), NOW)
+    desk.roster.set_aside(WORKER, VIDEO, "ui_changed", None)
+    await parked(desk, VIDEO)
+    able = await parked(desk, VIDEO, worker=OTHER_WORKER)
+
+    job_id = await desk.submit()
+
+    handed = await able
+    assert handed is not None
+    assert handed.job.id == job_id
+
+
+@in_loop
+async def test_the_worker_that_knows_a_result_is_woken_to_recover_it(desk: Desk) -> None:
+    held = await desk.held(phase=Phase.GENERATING)
+    other = await parked(desk, worker=OTHER_WORKER)
+    knowing = await parked(desk, worker=WORKER)
+    desk.clock.advance(150)
+
+    await desk.queue.expire(held.job.id)
+
+    again = await knowing
+    assert again is not None
+    assert (again.job.id, again.action) == (held.job.id, Action.RECOVER)
+    assert not other.done()
+
+
+@in_loop
+async def test_a_poll_ends_with_nothing_when_its_time_is_over(desk: Desk) -> None:
+    poll = await parked(desk)
+    desk.clock.advance(20)
+
+    desk.notifier.sweep(desk.clock.now())
+
+    assert await poll is None
+
+
+@in_loop
+async def test_draining_lets_every_poll_go(desk: Desk) -> None:
+    polls = [await parked(desk) for _ in range(20)]
+
+    desk.notifier.drain()
+
+    assert await asyncio.gather(*polls) == [None] * 20
