@@ -18,7 +18,7 @@ CONNECTIONS = 400
 class Pings:
     """Pings from entering to leaving; then `waits_ms` holds how long each answer took.
 
-    Raises `RuntimeError` on leaving if an answer was not the expected one, or if more waited than there are connections.
+    Raises `RuntimeError` on leaving if an answer was not the expected one, or if more waited than can.
     """
 
     def __init__(self, port: int, request: bytes, expected: int) -> None:

@@ -43,6 +43,8 @@ class Sweeper:
         self._sweep_seconds = sweep_seconds
         self._min_free_bytes = min_free_bytes
         self._last_round = time.monotonic()
+        #: One look at deadlines at a time: none may pass one before the grace it is to get.
+        self._looking = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -65,18 +67,19 @@ class Sweeper:
 
     async def expire_overdue(self) -> int:
         """The lazy half: a claim that found nothing has deadlines looked at now, not at the next round."""
-        if time.monotonic() - self._last_round < LAZY_SECONDS:
+        if self._looking.locked() or time.monotonic() - self._last_round < LAZY_SECONDS:
             return 0
         return await self._expire_due()
 
     async def _expire_due(self) -> int:
-        now = time.monotonic()
-        away_seconds = now - self._last_round - self._sweep_seconds
-        self._last_round = now
-        if away_seconds > STALL_SECONDS:
-            held = await chores.grant_grace(self._queue, self._store)
-            self._log.warning("broker_was_away", seconds=round(away_seconds, 1), leases=held)
-        return await chores.expire_due(self._queue, self._store, self._clock)
+        async with self._looking:
+            now = time.monotonic()
+            away_seconds = now - self._last_round - self._sweep_seconds
+            self._last_round = now
+            if away_seconds > STALL_SECONDS:
+                held = await chores.grant_grace(self._queue, self._store)
+                self._log.warning("broker_was_away", seconds=round(away_seconds, 1), leases=held)
+            return await chores.expire_due(self._queue, self._store, self._clock)
 
     async def _sweep_jobs(self) -> None:
         while True:

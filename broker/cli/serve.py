@@ -49,12 +49,12 @@ class _Server(uvicorn.Server):
         # collecting less often is worth five per cent of the work.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        host, port = self._settings.server_host, self._settings.server_port
-        _say(f"Grok Broker {__version__} is ready at http://{host}:{port}")
         if self._settings.is_loopback:
             _say("No key is needed on this machine; every program on it can use the broker.")
         else:
             _say("warning: anybody who reaches this address can use the broker.")
+        host, port = self._settings.server_host, self._settings.server_port
+        _say(f"Grok Broker {__version__} is ready at http://{host}:{port}")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -24,8 +24,9 @@ from broker.media.threads import DiskThreads, disk_errors, outcome
 from broker.media.upload import DiskUpload
 from broker.ports import Film, FilmFacts
 
-#: One read from the disk. A reader holds two of these.
-PIECE_BYTES = 256 * 1024
+#: One read from the disk, and all that a slow reader holds. A quarter faster than half of it with the next half read
+#: ahead, which the system does by itself.
+PIECE_BYTES = 512 * 1024
 FREE_BYTES_TRUSTED_SECONDS = 1.0
 
 
@@ -68,12 +69,12 @@ class DiskMedia:
         try:
             fd, piece = await outcome(opening, NotFound)
             while piece:
-                start += len(piece)
-                coming = self._threads.start(_read_at, fd, start, stop) if start < stop else None
-                busy = coming or busy
-                # The next piece is read while this one is on its way to the client.
                 yield piece
-                piece = await outcome(coming, NotFound) if coming else b""
+                start += len(piece)
+                if start >= stop:
+                    break
+                busy = reading = self._threads.start(_read_at, fd, start, stop)
+                piece = await outcome(reading, NotFound)
         finally:
             # Only then: until its thread is done, the descriptor must not become another file's. And in a
             # thread: closing a film that was removed meanwhile frees its blocks, 200 MB in 40 ms.

@@ -7,8 +7,9 @@ for: a single hit is a hole.
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import chain, repeat
 from typing import Any
 
 import httpx
@@ -78,7 +79,8 @@ class Canary:
 
     def __init__(self) -> None:
         self.hits: list[str] = []
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, Iterable[bytes]] = {}
+        self.sent_bytes = 0
         self.port = 0
 
     @asynccontextmanager
@@ -92,8 +94,10 @@ class Canary:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         self.hits.append(head)
         try:
-            writer.write(self.answers.get(head.split()[1], answer(PNG)))
-            await writer.drain()
+            for piece in self.answers.get(head.split()[1], answer(PNG)):
+                writer.write(piece)
+                await writer.drain()
+                self.sent_bytes += len(piece)
         except ConnectionError:
             """Hung up on: over the limit, or no longer wanted."""
         finally:
@@ -123,13 +127,13 @@ class Diverted(httpx.AsyncHTTPTransport):
         return [request.url.host for request in self.requests]
 
 
-def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+def answer(body: bytes, status: str = "200 OK", **headers: str) -> list[bytes]:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return ["\r\n".join([*lines, "", ""]).encode(), body]
 
 
-def redirect(location: str, status: str = "302 Found") -> bytes:
+def redirect(location: str, status: str = "302 Found") -> list[bytes]:
     return answer(b"", status, Location=location)
 
 
@@ -284,10 +288,9 @@ ANSWERS = {
     "part of it": answer(PNG, "206 Partial Content"),
     "a redirect to nowhere": answer(PNG, "302 Found"),
     "too many bytes": answer(PNG + bytes(fetch.MAX_BYTES)),
-    "an endless body": b"HTTP/1.1 200 OK\r\n\r\n" + PNG + bytes(fetch.MAX_BYTES),
-    "fewer bytes than promised": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + PNG,
-    "no HTTP": b"SSH-2.0-OpenSSH_9.9\r\n",
-    "endless headers": b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 100_000,
+    "fewer bytes than promised": [b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", PNG],
+    "no HTTP": [b"SSH-2.0-OpenSSH_9.9\r\n"],
+    "endless headers": [b"HTTP/1.1 200 OK\r\n", b"X: x\r\n" * 100_000],
     "packed bytes": answer(b"\x1f\x8b\x08" + bytes(99), Content_Encoding="gzip"),
 }
 
@@ -299,6 +302,33 @@ def test_an_answer_that_is_no_acceptable_image_is_refused_in_the_same_words(case
         await refused("http://example.com/", network)
 
         assert len(canary.hits) == 1
+
+    with_canary(body)
+
+
+def test_an_endless_body_is_hung_up_on() -> None:
+    async def body(canary: Canary, network: Diverted) -> None:
+        head = [b"HTTP/1.1 200 OK\r\n\r\n", PNG]
+        canary.answers["/"] = chain(head, repeat(bytes(65_536)))
+        await refused("http://example.com/", network)
+
+        # Beyond the limit lies only what the sockets hold.
+        assert canary.sent_bytes < fetch.MAX_BYTES + 16 * 1024 * 1024
+
+    with_canary(body)
+
+
+@pytest.mark.parametrize(
+    "host", ["a%00.example", "a%0d%0aHost:b", "a b.example", "a\\b", "a,b", "%61"]
+)
+def test_an_odd_host_is_refused_even_where_the_system_would_resolve_it(host: str) -> None:
+    async def obliging(host: str, port: int) -> Sequence[str]:
+        return [PUBLIC]
+
+    async def body(canary: Canary, network: Diverted) -> None:
+        await refused(f"http://{host}/", network, resolve=obliging)
+
+        assert canary.hits == []
 
     with_canary(body)
 

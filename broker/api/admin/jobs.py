@@ -101,6 +101,10 @@ class JobDoor:
             if dry_run:
                 count, after = count + len(ids), found[-1].job.id
                 continue
+            for record in found:
+                if record.job.state == JobState.PENDING:
+                    # Whoever waits for it is told.
+                    await self._queue.cancel(record.job.id, None)
             count += await chores.delete_jobs(self._store, self._media, ids)
             # The next page begins behind a job that is still there; without one, at the top again.
             after = kept[-1] if kept else after

@@ -41,14 +41,17 @@ class FileHold:
         self._holder = Path(f"{self._path}.holder")
 
     def take(self) -> None:
-        """Raises `BrokerRunning`, naming the holder."""
+        """Raises `BrokerRunning`, naming the holder, or `StartRefused` where there cannot be a file."""
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise BrokerRunning(
                 f"Another broker ({self._holder_name()}) is running on {self._path}. Stop it first, or "
                 "set DB_PATH to another file. SQLite serves one broker process: no --workers."
             ) from None
+        except OSError as error:
+            raise StartRefused(f"DB_PATH: cannot write beside {self._path}: {error}.") from error
         self._holder.write_text(f"process {os.getpid()}", encoding="ascii")
 
     def leave(self) -> None:
@@ -95,7 +98,6 @@ def read_only_uri(path: Path) -> str:
 
 def _make_private(path: Path) -> None:
     """Creates the file for its owner alone; SQLite gives the log beside it the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
