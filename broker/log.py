@@ -9,16 +9,20 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from broker.config import PayloadLog
 
 FLUSH_SECONDS = 0.2
+#: The pause after the disk has refused a line.
+RETRY_SECONDS = 5.0
 #: A line is never longer than this, whatever was sent.
 MAX_LINE_CHARS = 16_384
 #: What is kept of a line that would be longer: so many fields, so much of each.
@@ -72,25 +76,35 @@ class LineFile:
         self._folder = folder
         self._prefix = prefix
         self._waiting: deque[_Event] = deque(maxlen=MAX_WAITING)
+        #: Finished lines, by day, that the disk has refused so far.
+        self._refused: deque[tuple[str, str]] = deque(maxlen=MAX_WAITING)
+        self._next_try_at = 0.0
 
     def write(self, at: float, fields: Mapping[str, Any]) -> None:
         self._waiting.append((at, fields))
 
     def flush(self) -> None:
-        """Writes what is waiting, in the calling thread. Keeps it for the next time where the disk refuses."""
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        by_day: dict[str, list[_Event]] = {}
-        for event in waiting:
-            day = f"{datetime.fromtimestamp(event[0], UTC):%Y-%m-%d}"
-            by_day.setdefault(day, []).append(event)
-        refused: list[_Event] = []
-        for day, events in by_day.items():
+        """Writes what is waiting, in the calling thread.
+
+        Where the disk refuses, lines are kept and tried again after a pause: a log that cannot be written must
+        not keep the machine busy with trying.
+        """
+        for _ in range(len(self._waiting)):
+            at, fields = self._waiting.popleft()
+            self._refused.append((_day(at), _line(at, fields)))
+        if self._refused and time.monotonic() >= self._next_try_at:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        lines = list(self._refused)
+        self._refused.clear()
+        for day, group in groupby(lines, key=itemgetter(0)):
+            text = [line for _, line in group]
             try:
-                self._append(day, "".join(_line(*event) for event in events))
+                self._append(day, "".join(text))
             except OSError:
-                refused += events
-        room = MAX_WAITING - len(self._waiting)
-        self._waiting.extendleft(reversed(refused[max(0, len(refused) - room) :]))
+                self._next_try_at = time.monotonic() + RETRY_SECONDS
+                self._refused.extend((day, line) for line in text)
 
     def _append(self, day: str, text: str) -> None:
         path = self._folder / f"{self._prefix}_{day}.jsonl"
@@ -98,13 +112,17 @@ class LineFile:
             file.write(text.encode("utf-8"))
 
 
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+
+
 def _line(at: float, fields: Mapping[str, Any]) -> str:
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     # ensure_ascii escapes control, bidi and line-separator characters too: one event, one line.
-    line = json.dumps({"timestamp": stamp, **fields}, ensure_ascii=True, default=str)
+    line = _encode({"timestamp": stamp, **fields})
     if len(line) > MAX_LINE_CHARS:
         kept = {key: _cut(value) for key, value in islice(fields.items(), MAX_CUT_FIELDS)}
-        line = json.dumps({"timestamp": stamp, **kept})
+        line = _encode({"timestamp": stamp, **kept})
     return line + "\n"
 
 

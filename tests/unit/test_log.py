@@ -18,6 +18,11 @@ DAY = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%d")
 SHORT, FULL, NONE = PayloadLog.SHORT, PayloadLog.FULL, PayloadLog.NONE
 
 
+@pytest.fixture(autouse=True)
+def _tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "RETRY_SECONDS", 0.0)
+
+
 def lines(folder: Path, prefix: str = "requests", day: str = DAY) -> list[dict[str, Any]]:
     text = (folder / f"{prefix}_{day}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
@@ -272,3 +277,27 @@ def test_logs_are_removed_and_nothing_else(requests: RequestLog, tmp_path: Path)
     assert remove_logs(tmp_path, older_than=0.0) == 0
     assert remove_logs(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.jsonl", "notes.txt"]
+
+
+def test_a_disk_that_refuses_is_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "RETRY_SECONDS", 1000.0)
+    requests = RequestLog(tmp_path / "gone", SHORT)
+    requests.response(NOW, "job_1", "failed")
+    requests.flush()
+    (tmp_path / "gone").mkdir()
+
+    made = 0
+
+    def counted(*_: object) -> str:
+        nonlocal made
+        made += 1
+        return "a line"
+
+    monkeypatch.setattr(log, "_line", counted)
+    for _ in range(10):
+        requests.flush()
+
+    assert made == 0
+    assert list((tmp_path / "gone").iterdir()) == []
