@@ -5,37 +5,33 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter
 
 from broker import __version__, chores
 from broker.api.admin.jobs import JobDoor
 from broker.api.admin.logs import LogDoor
 from broker.api.admin.workers import WorkerDoor
-from broker.api.bodies import refusal_of
-from broker.api.errors import Problem, problem, problem_of
+from broker.api.deps import Deps
 from broker.api.extension.acts import ActDoor
 from broker.api.extension.polls import PollDoor
 from broker.api.extension.uploads import UploadDoor
 from broker.api.films import FilmDoor
 from broker.api.guard import Guard
 from broker.api.health import HealthDoor
-from broker.api.lean import Receive, Route, RouteTable, Send
+from broker.api.lean import Receive, RouteTable, Send
 from broker.api.openai import models
 from broker.api.openai.chat import ChatDoor
 from broker.api.openai.videos import VideoDoor
-from broker.api.openapi import describe
 from broker.api.table import ORDINARY_ROUTES
+from broker.api.web import web_of
 from broker.clock import SystemClock
 from broker.config import Settings
-from broker.errors import BrokerError, StartRefused
+from broker.errors import StartRefused
 from broker.jobs import JobKind
 from broker.log import LogWriter, ProgramLog, RequestLog
 from broker.media.disk import DiskMedia
@@ -49,6 +45,9 @@ from broker.workers import Roster
 
 MIB = 1024 * 1024
 DASHBOARD = Path(__file__).parent / "dashboard" / "static"
+
+
+_LEAN_DOORS = (VideoDoor, ChatDoor, PollDoor, ActDoor, UploadDoor, FilmDoor)
 
 
 class Parts(NamedTuple):
@@ -131,25 +130,20 @@ class Application:
             min_free_bytes=int(settings.min_free_disk_mib * MIB),
         )
         queue.expire_overdue = sweeper.expire_overdue
-        images = Images(can_fetch=settings.image_fetch)
-        lean = [
-            *VideoDoor(queue, store, media, images, settings, clock, request_log).routes(),
-            *ChatDoor(queue, store, media, images, notifier, settings, clock, request_log).routes(),
-            *PollDoor(queue, roster, media, images, settings, clock).routes(),
-            *ActDoor(queue, roster, settings, clock).routes(),
-            *UploadDoor(queue, store, media, settings).routes(),
-            *FilmDoor(store, media).routes(),
-        ]
-        web = _web(
-            [
-                models.router,
-                HealthDoor(queue, store, notifier, roster, clock, DASHBOARD).router(),
-                JobDoor(queue, store, media, settings).router(),
-                WorkerDoor(roster, notifier).router(),
-                LogDoor(settings, log).router(),
-            ],
-            lean,
+        deps = Deps(
+            queue,
+            store,
+            media,
+            Images(can_fetch=settings.image_fetch),
+            notifier,
+            roster,
+            settings,
+            clock,
+            log,
+            request_log,
         )
+        lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
+        web = web_of([models.router, *_ordinary_routers(deps)], lean)
         guard = Guard(web, RouteTable([*lean, *ORDINARY_ROUTES]), settings, clock, log, request_log)
         runner = Runner(store, media, clock, settings, log)
         return Parts(
@@ -197,6 +191,11 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _ordinary_routers(deps: Deps) -> list[APIRouter]:
+    doors = (HealthDoor(deps, DASHBOARD), JobDoor(deps), WorkerDoor(deps), LogDoor(deps))
+    return [door.router() for door in doors]
+
+
 @asynccontextmanager
 async def _started(parts: Parts) -> AsyncIterator[None]:
     """Everything that runs in the background, started in order and stopped in the opposite one."""
@@ -232,44 +231,6 @@ def _note_end(log: RequestLog, clock: SystemClock, news: News) -> None:
     if job.error_code is not None:
         facts["error_code"] = job.error_code
     log.response(clock.wall(), job.id, job.state, **facts)
-
-
-class _Web(FastAPI):
-    """FastAPI with the lean routes in its OpenAPI document."""
-
-    def __init__(self, lean: Sequence[Route]) -> None:
-        # No /docs: its page would load scripts from a foreign host.
-        super().__init__(title="Grok Broker", version=__version__, docs_url=None, redoc_url=None)
-        self._lean = lean
-
-    def openapi(self) -> dict[str, Any]:
-        return describe(self, self._lean)
-
-
-def _web(routers: Sequence[Any], lean: Sequence[Route]) -> FastAPI:
-    """The ordinary routes, answering errors in the one form that all routes share."""
-    web = _Web(lean)
-    for router in routers:
-        web.include_router(router)
-
-    @web.exception_handler(BrokerError)
-    async def told(_: Request, error: BrokerError) -> Response:
-        return _response(problem_of(error))
-
-    @web.exception_handler(RequestValidationError)
-    async def refused(_: Request, error: RequestValidationError) -> Response:
-        return _response(problem_of(refusal_of(error.errors())))
-
-    @web.exception_handler(HTTPException)
-    async def missing(request: Request, _: HTTPException) -> Response:
-        return _response(problem("not_found", f"There is no {request.url.path} here."))
-
-    return web
-
-
-def _response(told: Problem) -> Response:
-    headers = {name.decode(): value.decode() for name, value in told.headers}
-    return JSONResponse(told.body, told.status, headers)
 
 
 def _poll_places(settings: Settings) -> int:

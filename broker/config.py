@@ -175,6 +175,12 @@ class Settings:
             return False
 
     @property
+    def own_url(self) -> str:
+        """The address that this broker listens at."""
+        host = f"[{self.server_host}]" if ":" in self.server_host else self.server_host
+        return f"http://{host}:{self.server_port}"
+
+    @property
     def timers(self) -> dict[JobKind, Timers]:
         return {
             JobKind.VIDEO: Timers(

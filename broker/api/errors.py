@@ -21,7 +21,7 @@ class Kind(NamedTuple):
     retry_after_seconds: int | None = None
 
 
-#: Code → answer. `docs/worker-protocol.md` and `docs/operating.md` name the same codes; a test compares them.
+#: Code → answer. `docs/api.md` names the same codes; a test compares them.
 KINDS: dict[str, Kind] = {
     "invalid_request": Kind(400, _INVALID),
     "invalid_value": Kind(400, _INVALID),
@@ -59,7 +59,6 @@ JOB_KINDS: dict[str, Kind] = {
     "expired": Kind(504, _SERVER, can_retry=False),
     "timeout": Kind(504, _SERVER, can_retry=False),
     "cancelled": Kind(409, _INVALID, can_retry=False),
-    "moderated": Kind(400, _INVALID, can_retry=False),
     "option_refused": Kind(400, _INVALID, can_retry=False),
     "bad_input": Kind(400, _INVALID, can_retry=False),
     "upload_rejected": Kind(400, _INVALID, can_retry=False),
@@ -70,7 +69,6 @@ _CLIENT_CODES = {
     "client_wait_over": "timeout",
     "expired": "timeout",
     "rate_limited": "rate_limit_exceeded",
-    "moderated": "content_policy_violation",
 }
 
 

@@ -3,12 +3,12 @@
 import re
 from typing import NamedTuple
 
+from broker.api.deps import Deps
 from broker.api.errors import problem
 from broker.api.lean import Call, Door, Headers, Reply, Route
 from broker.errors import Gone, NotFound, NotReady
 from broker.ids import JobId, parse_job_id
 from broker.jobs import JobKind, Result
-from broker.ports import MediaStore, Store
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _FIXED: Headers = [
@@ -27,9 +27,9 @@ class _Span(NamedTuple):
 
 
 class FilmDoor:
-    def __init__(self, store: Store, media: MediaStore) -> None:
-        self._store = store
-        self._media = media
+    def __init__(self, deps: Deps) -> None:
+        self._store = deps.store
+        self._media = deps.media
 
     def routes(self) -> list[Route]:
         return [

@@ -103,7 +103,11 @@ class Guard:
         if route.handle is None:
             # What FastAPI answers to GET, the server sends to HEAD without its body.
             asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-            await self._app(asked, receive, _marking(send, added))
+            try:
+                await self._app(asked, receive, _marking(send, added))
+            except Exception as error:
+                # FastAPI has told the caller, and passes on what broke.
+                self._note_crash(route, request_id, error)
             return
         call = Call(scope, receive, _marking(send, added), route, params)
         call.request_id = request_id
@@ -122,9 +126,14 @@ class Guard:
         except ClientGone:
             return None
         except Exception as error:
-            self._log.error("request_crashed", path=route.path, error=repr(error))
+            self._note_crash(route, call.request_id, error)
             message = f"Something went wrong here ({call.request_id})."
             return problem("internal_error", message).reply()
+
+    def _note_crash(self, route: Route, request_id: str, error: Exception) -> None:
+        self._log.error(
+            "request_crashed", path=route.path, request_id=request_id, error=repr(error)
+        )
 
     # What is decided, in order.
 

@@ -9,11 +9,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel
 
 from broker import __version__
+from broker.api.deps import Deps
 from broker.errors import NotFound
-from broker.notifier import Notifier
-from broker.ports import Clock, Store
-from broker.queue import JobQueue
-from broker.workers import Roster
 
 _DASHBOARD_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
@@ -52,20 +49,12 @@ class Health(BaseModel):
 
 
 class HealthDoor:
-    def __init__(
-        self,
-        queue: JobQueue,
-        store: Store,
-        notifier: Notifier,
-        roster: Roster,
-        clock: Clock,
-        dashboard: Path,
-    ) -> None:
-        self._queue = queue
-        self._store = store
-        self._notifier = notifier
-        self._roster = roster
-        self._clock = clock
+    def __init__(self, deps: Deps, dashboard: Path) -> None:
+        self._queue = deps.queue
+        self._store = deps.store
+        self._notifier = deps.notifier
+        self._roster = deps.roster
+        self._clock = deps.clock
         self._dashboard = dashboard
 
     def router(self) -> APIRouter:

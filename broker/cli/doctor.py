@@ -71,7 +71,8 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _port(settings: Settings) -> Finding:
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
+    with socket.socket(family) as probe:
         try:
             probe.bind((settings.server_host, settings.server_port))
         except OSError as error:
@@ -84,7 +85,7 @@ def _port(settings: Settings) -> Finding:
 
 def _health(settings: Settings) -> dict[str, object] | None:
     request = urllib.request.Request(
-        f"http://{settings.server_host}:{settings.server_port}/",
+        f"{settings.own_url}/",
         headers={"Accept": "application/json"},
     )
     try:
@@ -98,6 +99,6 @@ def _health(settings: Settings) -> dict[str, object] | None:
 def _workers(health: dict[str, object]) -> Finding:
     workers = health.get("workers")
     if not isinstance(workers, list) or not workers:
-        return Finding(False, "worker", "none: open Grok in the browser that has the extension")
+        return Finding(False, "worker", "none has been heard of in the last 90 seconds")
     names = ", ".join(f"{w['name'] or w['id']} ({w['page_state'] or 'polling'})" for w in workers)
     return Finding(True, "worker", names)

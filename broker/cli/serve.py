@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import os
 import signal
 import socket
@@ -53,8 +54,7 @@ class _Server(uvicorn.Server):
             _say("No key is needed on this machine; every program on it can use the broker.")
         else:
             _say("warning: anybody who reaches this address can use the broker.")
-        host, port = self._settings.server_host, self._settings.server_port
-        _say(f"Grok Broker {__version__} is ready at http://{host}:{port}")
+        _say(f"Grok Broker {__version__} is ready at {self._settings.own_url}")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -89,7 +89,7 @@ def _config(application: Application, settings: Settings) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
     )
 
 

@@ -85,7 +85,7 @@ def _paragraphs(turns: Sequence[Turn]) -> Iterator[str]:
         yield f"With it came {describe_image(image)}."
     if len(turns) > 1:
         yield "\n".join(_list_of(turns))
-    yield "Load the extension in a browser that is signed in to Grok, and answers come from there."
+    yield "A worker that is signed in to Grok answers through the same calls."
 
 
 def _list_of(turns: Sequence[Turn]) -> Iterator[str]:

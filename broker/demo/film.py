@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from broker.demo.mishaps import FilmToolsMissing
+
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
@@ -18,14 +20,6 @@ _MISSING = (
     "Making films needs PyAV and Pillow, and {name} is not installed. "
     "Install them with: python -m pip install -r requirements-demo.txt"
 )
-
-
-class FilmToolsMissing(RuntimeError):
-    """A library that films need is not installed."""
-
-
-class UnusableImage(ValueError):
-    """The input image cannot be read."""
 
 
 class FilmFacts(NamedTuple):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
-from broker.demo.film import UnusableImage
+from broker.demo.mishaps import UnusableImage
 
 #: The gradient is reckoned on this coarse grid and enlarged: smooth, and cheap enough for every frame.
 GRID = (16, 9)

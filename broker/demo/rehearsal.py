@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from broker.demo.film import FilmFacts, FilmToolsMissing, inspect_film, require_film_tools
+from broker.demo.film import FilmFacts, inspect_film, require_film_tools
+from broker.demo.mishaps import FilmToolsMissing
 from broker.demo.page import DemoPage
 from broker.demo.screen import Screen, screen
 from broker.demo.server_process import ROOT, ServerFailed, ServerProcess, free_port

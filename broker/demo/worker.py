@@ -26,8 +26,9 @@ import httpx
 from broker import __version__
 from broker.demo.answers import answer, words_of
 from broker.demo.door import Assignment, BrokerAway, BrokerDoor, Greeting, Refused
-from broker.demo.film import FilmToolsMissing, UnusableImage, render_film, require_film_tools
+from broker.demo.film import render_film, require_film_tools
 from broker.demo.hold import Hold, Pauses, Stopped, patiently
+from broker.demo.mishaps import FilmToolsMissing, UnusableImage
 from broker.demo.page import DemoPage, Submission
 
 log = logging.getLogger("broker.demo.worker")

@@ -8,7 +8,8 @@ import av
 import pytest
 from PIL import Image, ImageChops
 
-from broker.demo.film import FilmToolsMissing, UnusableImage, inspect_film, render_film
+from broker.demo.film import inspect_film, render_film
+from broker.demo.mishaps import FilmToolsMissing, UnusableImage
 
 JOB = "job_" + "a1" * 16
 SIZE = (640, 360)

@@ -112,14 +112,18 @@ class OpenCall(threading.Thread):
         super().__init__(daemon=True)
         self._send = send
         self._answer: httpx.Response | None = None
+        self._failure: httpx.HTTPError | None = None
         self.start()
 
     def run(self) -> None:
-        self._answer = self._send()
+        try:
+            self._answer = self._send()
+        except httpx.HTTPError as error:
+            self._failure = error
 
     def answer(self) -> httpx.Response:
         self.join(OPEN_SECONDS)
-        assert self._answer is not None, "the open request was not answered"
+        assert self._answer is not None, f"the open request was not answered: {self._failure!r}"
         return self._answer
 
 

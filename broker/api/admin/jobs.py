@@ -15,12 +15,11 @@ from broker.api.admin.wire import (
     JobShown,
     LateResult,
 )
-from broker.config import Settings
+from broker.api.deps import Deps
 from broker.errors import InvalidValue, NotFound
 from broker.ids import JobId, new_job_id, parse_job_id
 from broker.jobs import Attempt, Job, JobKind, JobState, Payload
-from broker.ports import JobFilter, MediaStore, Record, Store
-from broker.queue import JobQueue
+from broker.ports import JobFilter, Record
 from broker.submissions import NewJob
 
 _DELETE_BATCH = 500
@@ -29,13 +28,11 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class JobDoor:
-    def __init__(
-        self, queue: JobQueue, store: Store, media: MediaStore, settings: Settings
-    ) -> None:
-        self._queue = queue
-        self._store = store
-        self._media = media
-        self._settings = settings
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._store = deps.store
+        self._media = deps.media
+        self._settings = deps.settings
 
     def router(self) -> APIRouter:
         router = APIRouter()

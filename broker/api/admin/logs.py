@@ -5,14 +5,14 @@ import asyncio
 from fastapi import APIRouter
 
 from broker.api.admin.wire import LogsDeleted
-from broker.config import Settings
-from broker.log import ProgramLog, remove_logs
+from broker.api.deps import Deps
+from broker.log import remove_logs
 
 
 class LogDoor:
-    def __init__(self, settings: Settings, log: ProgramLog) -> None:
-        self._settings = settings
-        self._log = log
+    def __init__(self, deps: Deps) -> None:
+        self._settings = deps.settings
+        self._log = deps.log
 
     def router(self) -> APIRouter:
         router = APIRouter()

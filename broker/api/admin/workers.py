@@ -3,16 +3,15 @@
 from fastapi import APIRouter
 
 from broker.api.admin.wire import GiveDirective, Told
+from broker.api.deps import Deps
 from broker.errors import NotFound
 from broker.ids import WorkerId
-from broker.notifier import Notifier
-from broker.workers import Roster
 
 
 class WorkerDoor:
-    def __init__(self, roster: Roster, notifier: Notifier) -> None:
-        self._roster = roster
-        self._notifier = notifier
+    def __init__(self, deps: Deps) -> None:
+        self._roster = deps.roster
+        self._notifier = deps.notifier
 
     def router(self) -> APIRouter:
         router = APIRouter()

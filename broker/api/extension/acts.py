@@ -5,6 +5,7 @@ import json
 from pydantic import BaseModel
 
 from broker.api.bodies import read_model
+from broker.api.deps import Deps
 from broker.api.extension.wire import (
     MAX_EVIDENCE_CHARS,
     BeatAnswer,
@@ -22,21 +23,18 @@ from broker.config import Settings
 from broker.errors import InvalidValue, LeaseLost, NotFound
 from broker.ids import JobId, LeaseToken, parse_job_id
 from broker.jobs import Job
-from broker.ports import Clock
-from broker.queue import JobQueue
 from broker.results import Verdict
 from broker.retries import Failure, classify
-from broker.workers import Roster
 
 _ANSWER_BODY = Body(16 * MIB, (b"application/json",))
 
 
 class ActDoor:
-    def __init__(self, queue: JobQueue, roster: Roster, settings: Settings, clock: Clock) -> None:
-        self._queue = queue
-        self._roster = roster
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._roster = deps.roster
+        self._settings = deps.settings
+        self._clock = deps.clock
 
     def routes(self) -> list[Route]:
         return [

@@ -3,10 +3,10 @@
 import json
 
 from broker.api.bodies import read_model
+from broker.api.deps import Deps
 from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
 from broker.api.inputs import handed_over
 from broker.api.lean import JSON_BODY, Call, Door, Reply, Route
-from broker.config import Settings
 from broker.errors import BrokerError, InvalidValue
 from broker.handouts import Assignment, Poll
 from broker.ids import (
@@ -18,9 +18,7 @@ from broker.ids import (
     parse_worker_id,
 )
 from broker.jobs import JobKind
-from broker.ports import Clock, ImageReader, MediaStore
-from broker.queue import JobQueue
-from broker.workers import Hello, Roster
+from broker.workers import Hello
 
 _encode = json.JSONEncoder().encode
 #: Chrome ends a service worker whose fetch takes 30 s to answer.
@@ -28,21 +26,13 @@ MAX_WAIT_SECONDS = 25.0
 
 
 class PollDoor:
-    def __init__(
-        self,
-        queue: JobQueue,
-        roster: Roster,
-        media: MediaStore,
-        images: ImageReader,
-        settings: Settings,
-        clock: Clock,
-    ) -> None:
-        self._queue = queue
-        self._roster = roster
-        self._media = media
-        self._images = images
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._roster = deps.roster
+        self._media = deps.media
+        self._images = deps.images
+        self._settings = deps.settings
+        self._clock = deps.clock
 
     def routes(self) -> list[Route]:
         return [
@@ -138,6 +128,8 @@ class PollDoor:
         if worker is None:
             return Reply(204, headers=headers)
         skipped = self._roster.skipped(worker, poll.kinds, self._clock.now())
+        if self._queue.is_disk_full and JobKind.VIDEO in poll.kinds:
+            skipped.setdefault(JobKind.VIDEO, "disk_full")
         if skipped:
             told = ", ".join(f"{kind}={reason}" for kind, reason in skipped.items())
             headers += ((b"x-broker-skipped", told.encode("ascii", "replace")),)

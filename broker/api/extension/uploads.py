@@ -5,15 +5,14 @@ from typing import NamedTuple
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from broker.api.deps import Deps
 from broker.api.extension.acts import known_job, sent_token, verdict_reply
 from broker.api.extension.wire import Outcome
 from broker.api.lean import MIB, Body, Call, Door, Reply, Route
-from broker.config import Settings
 from broker.errors import InvalidValue, MissingParameter, NotFound, ResultRejected, TooLarge
 from broker.ids import JobId
 from broker.jobs import JobKind
-from broker.ports import MediaStore, Store, Upload
-from broker.queue import JobQueue
+from broker.ports import Upload
 
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 64 * 1024
@@ -22,13 +21,11 @@ _FORM_BYTES = MIB
 
 
 class UploadDoor:
-    def __init__(
-        self, queue: JobQueue, store: Store, media: MediaStore, settings: Settings
-    ) -> None:
-        self._queue = queue
-        self._store = store
-        self._media = media
-        self._settings = settings
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._store = deps.store
+        self._media = deps.media
+        self._settings = deps.settings
 
     def routes(self) -> list[Route]:
         film_bytes = int(self._settings.max_upload_mib * MIB)

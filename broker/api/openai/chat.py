@@ -4,6 +4,7 @@ import json
 from typing import NamedTuple
 
 from broker.api.bodies import read_json, validated
+from broker.api.deps import Deps
 from broker.api.errors import Problem, problem, problem_of_job
 from broker.api.inputs import remove_images, save_images, with_marks
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
@@ -18,14 +19,10 @@ from broker.api.openai.translate import (
     refused_completion,
 )
 from broker.api.openai.wire import ChatCompletion, CreateChatCompletion, Usage
-from broker.config import Settings
 from broker.errors import BrokerError, ShuttingDown
 from broker.ids import LOCAL_OWNER, new_job_id
 from broker.jobs import Job, JobKind, JobState, Payload, Result
-from broker.log import RequestLog
-from broker.notifier import News, Notifier, Watch
-from broker.ports import Clock, ImageReader, MediaStore, Store
-from broker.queue import JobQueue
+from broker.notifier import News, Watch
 from broker.submissions import NewJob
 
 #: How often a waiting request looks whether its client is still there.
@@ -45,25 +42,15 @@ class Asked(NamedTuple):
 
 
 class ChatDoor:
-    def __init__(
-        self,
-        queue: JobQueue,
-        store: Store,
-        media: MediaStore,
-        images: ImageReader,
-        notifier: Notifier,
-        settings: Settings,
-        clock: Clock,
-        log: RequestLog,
-    ) -> None:
-        self._queue = queue
-        self._store = store
-        self._media = media
-        self._images = images
-        self._notifier = notifier
-        self._settings = settings
-        self._clock = clock
-        self._log = log
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._store = deps.store
+        self._media = deps.media
+        self._images = deps.images
+        self._notifier = deps.notifier
+        self._settings = deps.settings
+        self._clock = deps.clock
+        self._log = deps.request_log
 
     def routes(self) -> list[Route]:
         return [
@@ -169,7 +156,7 @@ class ChatDoor:
     def _whereabouts(self) -> str:
         if self._notifier.parked_count:
             return ""
-        return "Is a worker connected? Open Grok in the browser that has the extension."
+        return "No worker is connected; GET / lists those that are."
 
     # Streaming.
 

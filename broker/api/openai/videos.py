@@ -1,40 +1,28 @@
 """Create a video job and read it: the seed's two calls."""
 
 from broker.api.bodies import read_model
+from broker.api.deps import Deps
 from broker.api.inputs import remove_images, save_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
 from broker.api.openai.models import require_model
 from broker.api.openai.translate import video_image, video_of, video_options
 from broker.api.openai.wire import CreateVideo, Video
-from broker.config import Settings
 from broker.errors import NotFound
 from broker.ids import LOCAL_OWNER, new_job_id, parse_job_id
 from broker.jobs import Job, JobKind, Payload
-from broker.log import RequestLog
-from broker.ports import Clock, ImageReader, MediaStore, Store
-from broker.queue import JobQueue
 from broker.submissions import NewJob
 
 
 class VideoDoor:
-    def __init__(
-        self,
-        queue: JobQueue,
-        store: Store,
-        media: MediaStore,
-        images: ImageReader,
-        settings: Settings,
-        clock: Clock,
-        log: RequestLog,
-    ) -> None:
-        self._queue = queue
-        self._store = store
-        self._media = media
-        self._images = images
-        self._settings = settings
-        self._clock = clock
-        self._log = log
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._store = deps.store
+        self._media = deps.media
+        self._images = deps.images
+        self._settings = deps.settings
+        self._clock = deps.clock
+        self._log = deps.request_log
 
     def routes(self) -> list[Route]:
         return [

@@ -37,7 +37,7 @@ class FileHold:
     def __init__(self, path: Path) -> None:
         # Resolved, so that a symlink to the same file meets the same lock.
         self._path = path.resolve()
-        self._lock = FileLock(f"{self._path}.lock", timeout=0)
+        self._lock = FileLock(f"{self._path}.lock", timeout=0, mode=0o600)
         self._holder = Path(f"{self._path}.holder")
 
     def take(self) -> None:
@@ -52,6 +52,7 @@ class FileHold:
             ) from None
         except OSError as error:
             raise StartRefused(f"DB_PATH: cannot write beside {self._path}: {error}.") from error
+        self._holder.touch(mode=0o600)
         self._holder.write_text(f"process {os.getpid()}", encoding="ascii")
 
     def leave(self) -> None:

@@ -1,0 +1,23 @@
+"""What the doors are given: the core and the settings, by one name each."""
+
+from typing import NamedTuple
+
+from broker.config import Settings
+from broker.log import ProgramLog, RequestLog
+from broker.notifier import Notifier
+from broker.ports import Clock, ImageReader, MediaStore, Store
+from broker.queue import JobQueue
+from broker.workers import Roster
+
+
+class Deps(NamedTuple):
+    queue: JobQueue
+    store: Store
+    media: MediaStore
+    images: ImageReader
+    notifier: Notifier
+    roster: Roster
+    settings: Settings
+    clock: Clock
+    log: ProgramLog
+    request_log: RequestLog
