@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from broker.api.errors import Problem, problem, problem_of
 from broker.api.lean import (
+    NO_STORE,
     ASGIScope,
     Call,
     ClientGone,
@@ -24,6 +25,7 @@ from broker.api.lean import (
     Route,
     RouteTable,
     Send,
+    with_common,
 )
 from broker.config import Settings
 from broker.errors import BrokerError
@@ -40,7 +42,6 @@ COMMON_HEADERS: Headers = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-NO_STORE = (b"cache-control", b"no-store")
 _EXPOSED = b"x-request-id, retry-after, x-should-retry, etag, content-range, openai-poll-after-ms"
 
 
@@ -109,8 +110,7 @@ class Guard:
                 # FastAPI has told the caller, and passes on what broke.
                 self._note_crash(route, request_id, error)
             return
-        call = Call(scope, receive, _marking(send, added), route, params)
-        call.request_id = request_id
+        call = Call(scope, receive, send, route, params, request_id, added)
         reply = await self._reply(route, call)
         if reply is not None:
             has_body = bool(seen.length or seen.is_chunked)
@@ -282,10 +282,7 @@ def _marking(send: Send, added: Headers) -> Send:
 
     async def marked(message: Any) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"]
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers = [*headers, NO_STORE]
-            message["headers"] = [*headers, *added]
+            message["headers"] = with_common(message["headers"], added)
         await send(message)
 
     return marked

@@ -60,6 +60,7 @@ class Call:
 
     __slots__ = (
         "_headers",
+        "_added",
         "_receive",
         "_send",
         "is_body_read",
@@ -76,14 +77,17 @@ class Call:
         send: Send,
         route: "Route",
         params: Mapping[str, str],
+        request_id: str,
+        added: Headers,
     ) -> None:
         self.scope = scope
         self.route = route
         self.params = params
-        self.request_id = ""
+        self.request_id = request_id
         self.is_body_read = False
         self._receive = receive
         self._send = send
+        self._added = added
         self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str | None:
@@ -140,6 +144,8 @@ class Call:
             return True
 
     async def start(self, status: int, headers: Headers) -> None:
+        """Begins an answer that goes out in pieces, with the headers that every answer has."""
+        headers = with_common(headers, self._added)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send_part(self, body: bytes, *, is_last: bool = False) -> None:
@@ -149,6 +155,17 @@ class Call:
         if len(body) > self.route.body.max_bytes:
             raise TooLarge()
         return body
+
+
+#: Unless an answer has a rule of its own for caches.
+NO_STORE = (b"cache-control", b"no-store")
+
+
+def with_common(headers: Headers, added: Headers) -> Headers:
+    """An answer's headers with those that every answer has."""
+    if any(name == b"cache-control" for name, _ in headers):
+        return [*headers, *added]
+    return [*headers, NO_STORE, *added]
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ import uvicorn
 
 from broker import __version__
 from broker.app import Application
+from broker.cli.protocol import OneWriteProtocol
 from broker.config import Settings
 from broker.errors import PortTaken, StartRefused
 
@@ -86,6 +87,7 @@ def _config(application: Application, settings: Settings) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         log_level="warning",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         timeout_keep_alive=75,

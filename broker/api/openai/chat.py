@@ -83,7 +83,8 @@ class ChatDoor:
             return await self._wait(call, asked, job, watch)
 
     async def _read(self, call: Call) -> Asked:
-        body = read_json(await call.body())
+        sent = await call.body()
+        body = read_json(sent)
         asked = validated(CreateChatCompletion, body)
         model = require_model(asked.model, JobKind.CHAT)
         refuse_unsupported(asked)
@@ -92,7 +93,8 @@ class ChatDoor:
         images = await self._images.read_all(sources)
         job_id = new_job_id()
         names = await save_images(self._media, job_id, images)
-        request = json.dumps(with_marks(body, sources) if sources else body)
+        # Word for word, but for images, which are kept as files.
+        request = json.dumps(with_marks(body, sources)) if sources else sent.decode()
         self._log.request(self._clock.wall(), "POST", call.route.path, job_id, body)
         new = NewJob(
             LOCAL_OWNER,
@@ -132,7 +134,7 @@ class ChatDoor:
             completion = refused_completion(news.job, asked.usage(""))
         else:
             completion = completion_of(news.job, ended, asked.usage(ended.text or ""))
-        return Reply(200, completion.model_dump_json().encode())
+        return Reply(200, json.dumps(completion).encode())
 
     async def _ended(self, news: News) -> Result | Problem | None:
         """The result; or what to tell instead; or None where Grok refused the content."""

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 from broker.api.openai.wire import (
-    ChatCompletion,
-    ChatMessage,
-    Choice,
     CreateChatCompletion,
     CreateVideo,
     ImagePart,
@@ -138,29 +135,46 @@ def _text_of_part(part: TextPart | ImagePart | RefusalPart) -> str:
             assert_never(part)
 
 
-def completion_of(job: Job, result: Result, usage: Usage) -> ChatCompletion:
-    message = ChatMessage(content=result.text, reasoning_content=result.reasoning)
-    choice = Choice(message=message, finish_reason=result.finish_reason or "stop")
-    return ChatCompletion(
-        id=completion_id(job),
-        created=int(job.created_at),
-        model=job.model,
-        choices=[choice],
-        usage=usage,
+def completion_of(job: Job, result: Result, usage: Usage) -> dict[str, Any]:
+    """A `ChatCompletion`, built as it goes on the line: its parts are ours and need no second check."""
+    return _completion(
+        job,
+        {
+            "role": "assistant",
+            "content": result.text,
+            "refusal": None,
+            "reasoning_content": result.reasoning,
+        },
+        result.finish_reason or "stop",
+        usage,
     )
 
 
-def refused_completion(job: Job, usage: Usage) -> ChatCompletion:
+def refused_completion(job: Job, usage: Usage) -> dict[str, Any]:
     """What Grok would not answer: an empty answer that says so, as clients expect of a content filter."""
-    message = ChatMessage(content=None, refusal=job.error_message)
-    choice = Choice(message=message, finish_reason="content_filter")
-    return ChatCompletion(
-        id=completion_id(job),
-        created=int(job.created_at),
-        model=job.model,
-        choices=[choice],
-        usage=usage,
-    )
+    refusal = {
+        "role": "assistant",
+        "content": None,
+        "refusal": job.error_message,
+        "reasoning_content": None,
+    }
+    return _completion(job, refusal, "content_filter", usage)
+
+
+def _completion(
+    job: Job, message: dict[str, Any], finish_reason: str, usage: Usage
+) -> dict[str, Any]:
+    return {
+        "id": completion_id(job),
+        "object": "chat.completion",
+        "created": int(job.created_at),
+        "model": job.model,
+        "choices": [
+            {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
+        ],
+        "usage": usage.model_dump(),
+        "system_fingerprint": None,
+    }
 
 
 def completion_id(job: Job) -> str:
