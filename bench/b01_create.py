@@ -2,7 +2,7 @@
 
 from bench.calls import Calls
 from bench.figures import Figure, Row, Target
-from bench.load import Flood, open_many
+from bench.load import Flood
 from bench.pairs import alternate
 from bench.plan import Plan
 from bench.server import broker, reference
@@ -11,16 +11,13 @@ from bench.server import broker, reference
 async def run(plan: Plan) -> list[Row]:
     with broker(plan.folder / "b01") as ours, reference("typed") as theirs:
         floods = [
-            Flood(await open_many(port, plan.clients), Calls(port).create_video)
-            for port in (ours.port, theirs.port)
+            Flood(port, plan.clients, Calls(port).create_video) for port in (ours.port, theirs.port)
         ]
         pairs = await alternate(
             lambda: floods[0].per_second(plan.side_seconds),
             lambda: floods[1].per_second(plan.side_seconds),
             plan.rounds,
         )
-        for flood in floods:
-            flood.close()
     return [
         Figure(
             "B1",

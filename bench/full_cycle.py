@@ -18,13 +18,12 @@ DURABILITY = "broker: SQLite WAL, synchronous=FULL at create, hand-out and finis
 async def full_cycle(port: int, plan: Plan) -> AsyncIterator[Flood]:
     """The clients of a broker whose workers are parked: what they get answered a second are whole cycles."""
     calls = Calls(port)
-    flood = Flood(await open_many(port, plan.clients), calls.chat())
+    flood = Flood(port, plan.clients, calls.chat())
     workers = await open_many(port, plan.workers)
     _park(workers, calls, flood)
     try:
         yield flood
     finally:
-        flood.close()
         for worker in workers:
             worker.close()
 

@@ -4,7 +4,7 @@ Answers arrive by callback, because a future and a task switch for each request 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Self, cast
 
@@ -78,10 +78,11 @@ async def open_many(port: int, count: int) -> list[Connection]:
 
 
 class Flood:
-    """The same request over every connection, the next as soon as the last is answered."""
+    """The same request over many connections, on each the next as soon as the last is answered."""
 
-    def __init__(self, connections: Sequence[Connection], request: bytes) -> None:
-        self._connections = connections
+    def __init__(self, port: int, clients: int, request: bytes) -> None:
+        self._port = port
+        self._clients = clients
         self._request = request
         self._is_over = False
         self._answered = 0
@@ -89,13 +90,17 @@ class Flood:
 
     async def per_second(self, seconds: float) -> float:
         """Answers a second. Raises `RuntimeError` for an answer that is no success."""
+        # Anew each time: a server may close what rested while the other side was measured.
+        connections = await open_many(self._port, self._clients)
         self._answered, self._is_over = 0, False
         started = perf_counter()
-        drained: asyncio.Future[Any] = asyncio.gather(*map(self._run, self._connections))
+        drained: asyncio.Future[Any] = asyncio.gather(*map(self._run, connections))
         await asyncio.wait([self._spoiled], timeout=seconds)
         rate = self._answered / (perf_counter() - started)
         self._is_over = True
         await asyncio.wait([self._spoiled, drained], return_when=asyncio.FIRST_COMPLETED)
+        for connection in connections:
+            connection.close()
         if self._spoiled.done():
             self._spoiled.result()
         return rate
@@ -104,10 +109,6 @@ class Flood:
         """Ends the flood: some part of the load got an answer that makes the figure worthless."""
         if not self._spoiled.done():
             self._spoiled.set_exception(unexpected(response))
-
-    def close(self) -> None:
-        for connection in self._connections:
-            connection.close()
 
     def _run(self, connection: Connection) -> "asyncio.Future[None]":
         drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,13 +1,14 @@
 """Fills a broker's database with old jobs, between two runs of the broker.
 
-It copies jobs that the broker itself has made, and knows only what a copy needs: which column holds the job's id, and
-that the broker keeps counts.
+It copies jobs that the broker itself has made, and knows only what a copy needs: how a job is named, and that the
+broker keeps counts.
 """
 
 import contextlib
 import json
 import sqlite3
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.calls import Calls, handed_out
 from bench.load import Connection, expect_success
@@ -15,6 +16,8 @@ from bench.server import broker
 
 #: One job in ten still waits; the others have ended.
 ONE_WAITING_IN = 10
+#: What of a job no other may have: column of `jobs` → SQL for copy number `i`, clear of the jobs that are copied.
+NEW_NAMES = {"id": "printf('job_%032x', i)", "n": "i + 1000"}
 
 
 async def filled(folder: Path, rows: int) -> Path:
@@ -47,9 +50,9 @@ def _multiply(db: sqlite3.Connection, ended: str, waiting: str, rows: int) -> No
     db.execute("PRAGMA cache_size = -200000")
     db.execute("BEGIN")
     first_waiting = rows - rows // ONE_WAITING_IN
-    for table, key in _tables_of_a_job(db):
-        _copy(db, table, key, ended, range(first_waiting))
-        _copy(db, table, key, waiting, range(first_waiting, rows))
+    for belongs in _tables_of_a_job(db):
+        _copy(db, belongs, ended, range(first_waiting))
+        _copy(db, belongs, waiting, range(first_waiting, rows))
     db.execute("DELETE FROM counts")
     db.execute(
         "INSERT INTO counts SELECT owner, kind, state, count(*) FROM jobs GROUP BY owner, kind, state"
@@ -58,22 +61,31 @@ def _multiply(db: sqlite3.Connection, ended: str, waiting: str, rows: int) -> No
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _tables_of_a_job(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Each table that holds something of a job, and its column with the job's id; the job itself first."""
-    names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    return [("jobs", "id")] + [(name, "job_id") for name in names if "job_id" in _columns(db, name)]
+class _Belongs(NamedTuple):
+    """A table that holds something of a job, and which of its columns names the job by which of the job's."""
+
+    table: str
+    column: str
+    job_column: str
 
 
-def _columns(db: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+def _tables_of_a_job(db: sqlite3.Connection) -> list[_Belongs]:
+    """As the database's own references tell; the job itself first."""
+    found = db.execute(
+        'SELECT m.name, f."from", f."to" FROM sqlite_schema m, pragma_foreign_key_list(m.name) f '
+        """WHERE m.type = 'table' AND f."table" = 'jobs'"""
+    )
+    return [_Belongs("jobs", "id", "id"), *(_Belongs(*row) for row in found)]
 
 
-def _copy(db: sqlite3.Connection, table: str, key: str, job_id: str, numbers: range) -> None:
-    """Copies what one job has in this table, under a new id for each number."""
-    columns = _columns(db, table)
-    copied = ", ".join("printf('job_%032x', i)" if name == key else name for name in columns)
+def _copy(db: sqlite3.Connection, belongs: _Belongs, job_id: str, numbers: range) -> None:
+    """Copies what one job has in this table, under a new name for each number."""
+    table, column, job_column = belongs
+    named = NEW_NAMES if table == "jobs" else {column: NEW_NAMES[job_column]}
+    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
     db.execute(
-        f"WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
-        f"INSERT INTO {table} SELECT {copied} FROM {table}, n WHERE {key} = ?",
+        "WITH RECURSIVE new (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM new WHERE i < ?) "
+        f"INSERT INTO {table} SELECT {', '.join(named.get(name, name) for name in columns)} "
+        f"FROM {table}, new WHERE {column} = (SELECT {job_column} FROM jobs WHERE id = ?)",
         (numbers.start, numbers.stop - 1, job_id),
     )

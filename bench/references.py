@@ -111,5 +111,7 @@ if __name__ == "__main__":
         loop="uvloop",
         http="httptools",
         access_log=False,
+        # Between its turns a side rests longer than the five seconds that are the rule.
+        timeout_keep_alive=60,
         log_level="warning",
     )

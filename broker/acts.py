@@ -13,7 +13,7 @@ from broker.ids import Owner, TokenHash
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome
 from broker.leases import Lease, Phase, Timers
 from broker.ports import JobView
-from broker.retries import Failure, after_failure, after_undelivered
+from broker.retries import Failure, after_failure, after_undelivered, recovery_ends_at
 
 
 class TimersFor(Protocol):
@@ -146,7 +146,7 @@ class Release(Act):
             raise AlreadySubmitted()
         ended = ended_attempt(job, self.now, Outcome.RELEASED)._replace(detail=self.reason or None)
         back = after_undelivered(job)
-        return Change(recoverable(back, self.timers_for(job.kind)), ended=ended)
+        return Change(recoverable(back, self.now, self.timers_for(job.kind)), ended=ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +171,8 @@ class Cancel(Act):
         return Change(job.ended(JobState.CANCELLED, self.now, self.code, self.message), ended=ended)
 
 
-def recoverable(job: Job, timers: Timers) -> Job:
-    """A submitted job back in the queue is over when its run cap is, not when the queue's deadline is."""
+def recoverable(job: Job, now: float, timers: Timers) -> Job:
+    """A submitted job back in the queue is over when its recovery is, not when the queue's deadline is."""
     if job.submitted_at is None:
         return job
-    return job._replace(
-        deadline_at=job.submitted_at + timers.run_cap_seconds, waiting_reason="recovering"
-    )
+    return job._replace(deadline_at=recovery_ends_at(job, now, timers), waiting_reason="recovering")

@@ -13,7 +13,8 @@ from broker.jobs import Job, JobKind, Payload, Result
 from broker.ports import Clock, Film, MediaStore, Store
 from broker.queue import JobQueue
 
-BATCH = 500
+#: So few that one transaction never holds the event loop up for long.
+BATCH = 100
 DAY_SECONDS = 86_400.0
 #: A film that has just been finished is never pruned, however full the store is.
 FRESH_SECONDS = 3600.0
@@ -36,7 +37,7 @@ async def expire_due(queue: JobQueue, store: Store, clock: Clock) -> int:
 
 async def grant_grace(queue: JobQueue, store: Store) -> int:
     """One lease of grace for every live lease: after a start or a pause, silence proves nothing."""
-    held = await store.live_leases()
+    held = await store.under_way()
     for job in held:
         with suppress(NotFound):
             await queue.grant_grace(job.id)

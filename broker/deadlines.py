@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from broker.acts import Act, ended_attempt, recoverable
 from broker.jobs import Change, Job, JobState, Outcome
+from broker.leases import Lease, Timers
 from broker.ports import JobView
-from broker.retries import Failure, after_loss, after_undelivered
+from broker.retries import Failure, after_loss, after_recovery, after_undelivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,22 @@ class Expire(Act):
         assert lease is not None
         timers = self.timers_for(job.kind)
         if lease.confirmed_at is None:
-            back = recoverable(after_undelivered(job), timers)
+            back = recoverable(after_undelivered(job), self.now, timers)
             return Change(back, ended=ended_attempt(job, self.now, Outcome.UNDELIVERED))
-        failure = Failure("lease_expired" if self.now >= lease.expires_at else "no_progress", "")
+        failure = Failure(self._what_ran_out(lease, timers), "")
         after = after_loss(job, self.now, timers, self.roll)
         return Change(after, ended=ended_attempt(job, self.now, Outcome.LOST, failure))
+
+    def _what_ran_out(self, lease: Lease, timers: Timers) -> str:
+        if self.now >= lease.expires_at:
+            return "lease_expired"
+        is_capped = self.now >= lease.claimed_at + timers.run_cap_seconds
+        return "run_cap" if is_capped else "no_progress"
 
     def _ended_unserved(self, job: Job) -> Job:
         if job.submitted_at is not None:
             lost = "The result could not be recovered in time."
-            return job.ended(JobState.FAILED, self.now, "result_lost", lost)
+            return after_recovery(job, self.now, self.roll, "result_lost", lost)
         unserved = "No worker took the job before its deadline."
         return job.ended(JobState.FAILED, self.now, "expired", unserved)
 
@@ -44,16 +51,27 @@ class Grace(Act):
 
     def __call__(self, view: JobView) -> Change | None:
         job = view.job
-        if job.state != JobState.PROCESSING or job.lease is None:
-            return None
         timers = self.timers_for(job.kind)
-        lasts = timers.stall_seconds if job.lease.is_legacy else timers.lease_seconds
-        lease = job.lease._replace(
-            expires_at=self.now + lasts,
-            advanced_at=self.now,
-            # The run cap too leaves room for it: while we were away no time passed that anybody could use.
-            claimed_at=max(job.lease.claimed_at, self.now + lasts - timers.run_cap_seconds),
-        )
+        if job.state == JobState.PROCESSING:
+            return Change(self._held_anew(job, timers))
+        if job.state == JobState.PENDING and job.submitted_at is not None:
+            # Looked for as if it had just been submitted: while we were away nobody could.
+            return Change(recoverable(job._replace(submitted_at=self.now), self.now, timers))
+        return None
+
+    def _held_anew(self, job: Job, timers: Timers) -> Job:
+        lease = job.lease
+        assert lease is not None
+        lasts = timers.stall_seconds if lease.is_legacy else timers.lease_seconds
+        # The run cap too leaves room for it: while we were away no time passed that anybody could use.
+        claimed_at = max(lease.claimed_at, self.now + lasts - timers.run_cap_seconds)
+        if job.submitted_at is not None:
+            # A recovery stays one: its claim comes after the submit.
+            is_recovery = lease.claimed_at > job.submitted_at
+            job = job._replace(submitted_at=claimed_at - 0.001 if is_recovery else self.now)
         if lease.confirmed_at is None:
-            lease = lease._replace(expires_at=self.now + timers.first_beat_seconds)
-        return Change(self.held(job, lease))
+            lasts = timers.first_beat_seconds
+        anew = lease._replace(
+            expires_at=self.now + lasts, advanced_at=self.now, claimed_at=claimed_at
+        )
+        return self.held(job, anew)

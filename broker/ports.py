@@ -120,8 +120,8 @@ class Store(Protocol):
     def ripen(self, now: float) -> Awaitable[Sequence[JobKind]]:
         """Makes delayed jobs whose moment has come ready; returns the kinds of which any job is ready."""
 
-    async def live_leases(self) -> Sequence[Job]:
-        """The jobs that a worker holds now."""
+    async def under_way(self) -> Sequence[Job]:
+        """The jobs that a worker holds now, and those that wait to be recovered."""
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
         """Whether another job has left this very file since that moment."""

@@ -30,7 +30,7 @@ from broker.leases import Phase, Timers
 from broker.notifier import News, Notifier, Parked
 from broker.ports import Clock, Decide, JobView, MediaStore, Store, Upload
 from broker.results import Adopt, Complete, Verdict, attempt_of, judge
-from broker.retries import RATE_LIMIT_WAIT_SECONDS, RULES, Failure, Standing
+from broker.retries import RATE_LIMIT_WAIT_SECONDS, RULES, Failure
 from broker.submissions import NewJob
 from broker.workers import Roster
 
@@ -284,6 +284,7 @@ class JobQueue:
 
         def look(view: JobView) -> None:
             nonlocal verdict
+            act.check_kind(view.job)
             attempt_of(view, act.token_hash)
             assert act.result is not None
             verdict = judge(view, act.result.sha256)
@@ -304,7 +305,7 @@ class JobQueue:
         if failure.failure_class == "rate_limited":
             until = job.ready_at or failure.retry_at or self._clock.now() + RATE_LIMIT_WAIT_SECONDS
             self._roster.set_aside(worker_id, job.kind, "rate_limited", until)
-        elif RULES[failure.failure_class].standing == Standing.SET_ASIDE:
+        elif RULES[failure.failure_class].sets_aside:
             self._roster.set_aside(worker_id, job.kind, failure.failure_class, None)
 
 

@@ -78,8 +78,7 @@ class Complete:
 
     def __call__(self, view: JobView) -> Change | None:
         job = view.job
-        if job.kind != self.kind:
-            raise InvalidValue(f"This is a {job.kind} job, not a {self.kind} job.", param="job_id")
+        self.check_kind(job)
         number = attempt_of(view, self.token_hash)
         result = (self.result or self._answer(view, number))._replace(attempt=number)
         self.verdict, self.published = judge(view, result.sha256), None
@@ -93,6 +92,10 @@ class Complete:
             ended=self._ended(job, number),
             result=result,
         )
+
+    def check_kind(self, job: Job) -> None:
+        if job.kind != self.kind:
+            raise InvalidValue(f"This is a {job.kind} job, not a {self.kind} job.", param="job_id")
 
     def _ended(self, job: Job, number: int) -> Attempt | None:
         """The attempt that an earlier one's result overtook. The one that succeeds stays in the job itself."""

@@ -6,7 +6,7 @@ table: once the site has taken the prompt, "again" means recover, never a second
 
 import json
 from enum import StrEnum
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from broker.jobs import Job, JobState, OnLost
 from broker.leases import Phase, Timers
@@ -26,96 +26,63 @@ class Next(StrEnum):
     FAIL = "fail"
 
 
-class Standing(StrEnum):
-    """What a failure says of the worker that reported it."""
-
-    #: Nothing.
-    FINE = "fine"
-    #: It takes no job of this kind until it says hello again.
-    SET_ASIDE = "set_aside"
-
-
 class Rule(NamedTuple):
-    counts: bool
+    """What follows a failure of one class."""
+
     next: Next
-    #: Said right after submit was pressed, it means that the site refused the prompt: nothing was spent.
-    is_unspent: bool
-    #: It happens only after the site took the prompt, whatever phase the worker had told.
-    is_spent: bool
-    standing: Standing
     message: str
-
-
-def _rule(
-    next_: Next,
-    message: str,
-    *,
-    counts: bool = False,
-    unspent: bool = False,
-    spent: bool = False,
-    aside: bool = False,
-) -> Rule:
-    standing = Standing.SET_ASIDE if aside else Standing.FINE
-    return Rule(counts, next_, unspent, spent, standing, message)
+    #: It uses an attempt up.
+    counts: bool = False
+    #: Said right after submit was pressed, it means that the site refused the prompt: nothing was spent.
+    is_refusal: bool = False
+    #: It happens only after the site took the prompt, whatever phase the worker had told.
+    is_spent: bool = False
+    #: The worker takes no job of this kind until it says hello again.
+    sets_aside: bool = False
 
 
 #: Failure class → what follows. `docs/job-life.md` shows the same classes; a test compares them.
 RULES: dict[str, Rule] = {
-    "rate_limited": _rule(Next.WAIT, "Grok's limit is reached.", unspent=True),
-    "site_down": _rule(Next.AGAIN, "Grok is not answering."),
-    "not_logged_in": _rule(
-        Next.HAND_ON, "Nobody is signed in to Grok in the worker's tab.", unspent=True, aside=True
+    "rate_limited": Rule(Next.WAIT, "Grok's limit is reached.", is_refusal=True),
+    "site_down": Rule(Next.AGAIN, "Grok is not answering."),
+    "not_logged_in": Rule(
+        Next.HAND_ON, "Nobody is signed in to Grok in that tab.", is_refusal=True, sets_aside=True
     ),
-    "challenge_required": _rule(
-        Next.HAND_ON, "Grok asks for a human check in the worker's tab.", unspent=True, aside=True
+    "challenge_required": Rule(
+        Next.HAND_ON, "Grok asks for a human check in that tab.", is_refusal=True, sets_aside=True
     ),
-    "paywall": _rule(
-        Next.HAND_ON, "This Grok account does not offer that.", unspent=True, aside=True
+    "paywall": Rule(
+        Next.HAND_ON, "This Grok account does not offer that.", is_refusal=True, sets_aside=True
     ),
-    "ui_changed": _rule(
-        Next.HAND_ON, "The worker does not find its way on Grok's page.", aside=True
-    ),
-    "page_stale": _rule(Next.AGAIN, "Grok's page had to be loaded again."),
-    "person_busy": _rule(Next.AGAIN, "The person is using the tab."),
-    "tab_closed": _rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
-    "browser_closed": _rule(Next.AGAIN, "The worker's browser was closed.", counts=True),
-    "download_failed": _rule(Next.RECOVER, "The video could not be fetched from Grok.", spent=True),
-    "result_rejected": _rule(
-        Next.RECOVER, "The worker's file was not an acceptable video.", counts=True, spent=True
-    ),
-    "submit_unknown": _rule(
-        Next.RECOVER, "It is not known whether Grok took the prompt.", counts=True, spent=True
-    ),
-    "no_progress": _rule(Next.RECOVER, "Grok made no progress.", counts=True),
-    "run_cap": _rule(Next.RECOVER, "Grok took longer than an attempt may.", counts=True),
-    "incomplete": _rule(Next.FAIL, "The answer was cut off.", counts=True),
-    "generation_failed": _rule(Next.FAIL, "Grok could not generate this.", counts=True),
-    "moderated": _rule(Next.FAIL, "Grok refused this content.", counts=True, unspent=True),
-    "option_refused": _rule(Next.FAIL, "Grok does not offer this option.", unspent=True),
-    "option_not_set": _rule(Next.FAIL, "The option could not be set on Grok's page."),
-    "bad_input": _rule(Next.FAIL, "Grok did not accept the input.", counts=True, unspent=True),
-    "upload_rejected": _rule(
-        Next.FAIL, "Grok did not accept the image.", counts=True, unspent=True
-    ),
-    "unknown": _rule(Next.AGAIN, "The worker reported an error.", counts=True),
+    "ui_changed": Rule(Next.HAND_ON, "The worker is lost on Grok's page.", sets_aside=True),
+    "page_stale": Rule(Next.AGAIN, "Grok's page had to be loaded again."),
+    "person_busy": Rule(Next.AGAIN, "The person is using the tab."),
+    "tab_closed": Rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
+    "browser_closed": Rule(Next.AGAIN, "The worker's browser was closed.", counts=True),
+    "download_failed": Rule(Next.RECOVER, "The video could not be fetched.", is_spent=True),
+    "result_rejected": Rule(Next.RECOVER, "The file was not a video.", counts=True, is_spent=True),
+    "submit_unknown": Rule(Next.RECOVER, "Grok may have taken it.", counts=True, is_spent=True),
+    "no_progress": Rule(Next.RECOVER, "Grok made no progress.", counts=True),
+    "run_cap": Rule(Next.RECOVER, "Grok took longer than an attempt may.", counts=True),
+    "incomplete": Rule(Next.FAIL, "The answer was cut off.", counts=True),
+    "generation_failed": Rule(Next.FAIL, "Grok could not generate this.", counts=True),
+    "moderated": Rule(Next.FAIL, "Grok refused this content.", counts=True),
+    "option_refused": Rule(Next.FAIL, "Grok does not offer this option."),
+    "option_not_set": Rule(Next.FAIL, "The option could not be set on Grok's page."),
+    "bad_input": Rule(Next.FAIL, "Grok did not accept the input.", counts=True),
+    "upload_rejected": Rule(Next.FAIL, "Grok did not accept the image.", counts=True),
+    "unknown": Rule(Next.AGAIN, "The worker reported an error.", counts=True),
 }
 
-#: Words of a free-text error → its class; the first that is found decides.
-_PHRASES = (
-    ("rate limit", "rate_limited"),
-    ("limit reached", "rate_limited"),
-    ("too many requests", "rate_limited"),
-    ("moderat", "moderated"),
-    ("content policy", "moderated"),
-    ("sign in", "not_logged_in"),
-    ("log in", "not_logged_in"),
-    ("login", "not_logged_in"),
-    ("captcha", "challenge_required"),
-    ("human check", "challenge_required"),
-    ("not found on page", "ui_changed"),
-    ("selector", "ui_changed"),
-    ("download", "download_failed"),
-)
+#: Class → words of a free-text error that mean it; the first class that is found decides.
+_PHRASES = {
+    "rate_limited": ("rate limit", "limit reached", "too many requests"),
+    "moderated": ("moderat", "content policy"),
+    "not_logged_in": ("sign in", "log in", "login"),
+    "challenge_required": ("captcha", "human check"),
+    "ui_changed": ("not found on page", "selector"),
+    "download_failed": ("download",),
+}
 
 
 class Failure(NamedTuple):
@@ -132,7 +99,8 @@ def classify(code: str | None, text: str) -> str:
     if code in RULES:
         return code
     lowered = text.lower()
-    return next((name for phrase, name in _PHRASES if phrase in lowered), "unknown")
+    meant = (name for name, phrases in _PHRASES.items() if any(p in lowered for p in phrases))
+    return next(meant, "unknown")
 
 
 def backoff_seconds(losses: int, roll: float) -> float:
@@ -155,7 +123,7 @@ def after_loss(job: Job, now: float, timers: Timers, roll: float) -> Job:
     if _has_begun(job):
         return _cut_off(lost, now)
     if job.submitted_at is not None:
-        return _after_submitted_loss(lost, now, timers, roll)
+        return _recovering(lost, now, timers, roll, "result_lost", "The result was lost.")
     return _again(lost, now, roll, "worker_lost", "The worker was lost.")
 
 
@@ -177,34 +145,17 @@ def after_failure(job: Job, failure: Failure, now: float, timers: Timers, roll: 
         return _cut_off(job, now)
     if rule.next == Next.WAIT:
         return _rate_limited(job, failure, now, roll, message)
-    return _tried_again(job, rule.next, now, timers, roll, code, message)
-
-
-def _tried_again(
-    job: Job,
-    next_: Literal[Next.AGAIN, Next.HAND_ON, Next.RECOVER],
-    now: float,
-    timers: Timers,
-    roll: float,
-    code: str,
-    message: str,
-) -> Job:
     if job.submitted_at is not None:
-        pause = backoff_seconds(job.losses, roll)
-        return _recovering(job, now, timers, pause, code, message)
-    match next_:
-        case Next.HAND_ON:
-            return _waiting(job, ready_at=None, reason=code)
-        case Next.AGAIN | Next.RECOVER:
-            return _again(job, now, roll, code, message)
-        case _:
-            assert_never(next_)
+        return _recovering(job, now, timers, roll, code, message)
+    if rule.next == Next.HAND_ON:
+        return _waiting(job, ready_at=None, reason=code)
+    return _again(job, now, roll, code, message)
 
 
 def _was_turned_away(job: Job, rule: Rule) -> bool:
     """The site refused the prompt as this very attempt pressed submit, and nothing there bears its name."""
     lease = job.lease
-    if not rule.is_unspent or lease is None or job.submitted_at is None:
+    if not rule.is_refusal or lease is None or job.submitted_at is None:
         return False
     is_its_own = job.submitted_at >= lease.claimed_at
     return is_its_own and lease.phase == Phase.SUBMITTED and not _left_a_trace(job.evidence)
@@ -226,34 +177,42 @@ def _cut_off(job: Job, now: float) -> Job:
     return job.ended(JobState.FAILED, now, "stream_interrupted", message)
 
 
-def _after_submitted_loss(job: Job, now: float, timers: Timers, roll: float) -> Job:
+def after_recovery(job: Job, now: float, roll: float, code: str, message: str) -> Job:
+    """The job once its result could not be recovered: `on_lost` says what then."""
     match job.on_lost:
-        case OnLost.RECOVER:
-            pause = 0.0 if job.losses <= 1 else backoff_seconds(job.losses - 1, roll)
-            return _recovering(job, now, timers, pause, "result_lost", "The result was lost.")
         case OnLost.RETRY:
-            return _again(
-                job._replace(submitted_at=None, evidence=None, on_lost=OnLost.FAIL),
-                now,
-                roll,
-                "worker_lost",
-                "The worker was lost.",
-            )
-        case OnLost.FAIL:
-            return job.ended(JobState.FAILED, now, "worker_lost", "The worker was lost.")
+            # One more submit, which may cost once more; after that there is no further one.
+            anew = job._replace(submitted_at=None, evidence=None, on_lost=OnLost.FAIL)
+            return _again(anew, now, roll, code, message)
+        case OnLost.RECOVER | OnLost.FAIL:
+            return job.ended(JobState.FAILED, now, code, message)
         case _:
             assert_never(job.on_lost)
 
 
-def _recovering(job: Job, now: float, timers: Timers, pause: float, code: str, message: str) -> Job:
-    """Waiting to be recovered, kept for the worker that submitted it; over when the run cap is."""
+def recovery_ends_at(job: Job, now: float, timers: Timers) -> float:
+    """Until when a submitted job that goes back now is recovered.
+
+    By default for the whole run cap; where something else is to follow, for as long as it is kept for the worker
+    that submitted it.
+    """
     assert job.submitted_at is not None
-    recover_until = job.submitted_at + timers.run_cap_seconds
-    if now >= recover_until:
-        return job.ended(JobState.FAILED, now, code, message)
+    if job.on_lost == OnLost.RECOVER:
+        return job.submitted_at + timers.run_cap_seconds
+    was_recovery = job.lease is not None and job.lease.claimed_at > job.submitted_at
+    return now if was_recovery else now + timers.reserve_seconds
+
+
+def _recovering(job: Job, now: float, timers: Timers, roll: float, code: str, message: str) -> Job:
+    """Waiting to be recovered, kept at first for the worker that submitted it."""
+    ends_at = recovery_ends_at(job, now, timers)
+    if now >= ends_at:
+        return after_recovery(job, now, roll, code, message)
+    # A lost worker is looked for at once, a failing one after a pause.
+    pause = 0.0 if job.losses <= 1 and code == "result_lost" else backoff_seconds(job.losses, roll)
     waiting = _waiting(job, ready_at=now + pause if pause else None, reason="recovering")
     return waiting._replace(
-        deadline_at=recover_until,
+        deadline_at=ends_at,
         reserved_for=job.lease.worker_id if job.lease else None,
         reserved_until=now + pause + timers.reserve_seconds,
     )
@@ -274,7 +233,8 @@ def _rate_limited(job: Job, failure: Failure, now: float, roll: float, message: 
 
 
 def _waiting(job: Job, *, ready_at: float | None, reason: str | None) -> Job:
-    return job.moved(JobState.PENDING)._replace(
+    back = job if job.state == JobState.PENDING else job.moved(JobState.PENDING)
+    return back._replace(
         ready_at=ready_at,
         deadline_at=job.queue_deadline_at,
         waiting_reason=reason,

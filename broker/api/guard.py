@@ -19,19 +19,21 @@ from broker.api.lean import (
     Call,
     ClientGone,
     Door,
+    Handler,
     Headers,
     Receive,
     Reply,
     Route,
     RouteTable,
     Send,
-    with_common,
 )
 from broker.config import Settings
 from broker.errors import BrokerError
 from broker.log import ProgramLog, RequestLog
 from broker.ports import Clock
 
+#: Where FastAPI's error pages find the number of the request.
+REQUEST_ID = "broker.request_id"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _FOREIGN_SITES = (b"cross-site", b"same-site")
 
@@ -81,6 +83,7 @@ class Guard:
         self._request_prefix = f"req_{secrets.token_hex(6)}"
         self._numbers = itertools.count(1)
         self._hosts_at = cache(self._hosts_of_port)
+        self._origins_at = cache(self._origins_of_port)
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,38 +104,44 @@ class Guard:
         if route.is_noted:
             at, method, path = self._clock.wall(), scope["method"], scope["path"]
             self._request_log.request(at, method, path, params.get("job_id"))
-        if route.handle is None:
-            # What FastAPI answers to GET, the server sends to HEAD without its body.
-            asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-            try:
-                await self._app(asked, receive, _marking(send, added))
-            except Exception as error:
-                # FastAPI has told the caller, and passes on what broke.
-                self._note_crash(route, request_id, error)
-            return
+        handle: Handler = route.handle or self._handed_on
         call = Call(scope, receive, send, route, params, request_id, added)
-        reply = await self._reply(route, call)
+        reply = await self._reply(handle, call)
         if reply is not None:
             has_body = bool(seen.length or seen.is_chunked)
             await _answer(send, reply, added, closes=has_body and not call.is_body_read)
 
-    async def _reply(self, route: Route, call: Call) -> Reply | None:
-        """What the handler answers; None where it has answered itself, or nobody is left to be answered."""
-        assert route.handle is not None
+    async def _handed_on(self, call: Call) -> None:
+        """Lets FastAPI answer; only a body that was read here, and found small enough, goes on to it."""
+        body = await call.body() if call.route.body.types else b""
+        # What is answered to GET, the server sends to HEAD without its body.
+        method = "GET" if call.scope["method"] == "HEAD" else call.scope["method"]
+        scope = {**call.scope, "method": method, REQUEST_ID: call.request_id}
         try:
-            return await route.handle(call)
+            await self._app(scope, call.replayed(body), call.send)
+        except Exception as error:
+            # FastAPI has told the caller, and passes on what broke.
+            self._note_crash(call, error)
+
+    async def _reply(self, handle: Handler, call: Call) -> Reply | None:
+        """What the handler answers; None where it has answered itself, or nobody is left to be answered."""
+        try:
+            return await handle(call)
         except BrokerError as error:
-            return problem_of(error, route.invalid_status).reply()
+            return problem_of(error, call.route.invalid_status).reply()
         except ClientGone:
             return None
         except Exception as error:
-            self._note_crash(route, call.request_id, error)
+            self._note_crash(call, error)
             message = f"Something went wrong here ({call.request_id})."
             return problem("internal_error", message).reply()
 
-    def _note_crash(self, route: Route, request_id: str, error: Exception) -> None:
+    def _note_crash(self, call: Call, error: Exception) -> None:
         self._log.error(
-            "request_crashed", path=route.path, request_id=request_id, error=repr(error)
+            "request_crashed",
+            path=call.route.path,
+            request_id=call.request_id,
+            error=repr(error),
         )
 
     # What is decided, in order.
@@ -176,8 +185,7 @@ class Guard:
         return None
 
     def _is_ours(self, origin: bytes, port: int | None) -> bool:
-        scheme, _, host = origin.partition(b"://")
-        return scheme in (b"http", b"https") and host.lower() in self._hosts_at(port)
+        return origin in self._origins_at(port)
 
     def _no_route(self, method: str, path: str) -> Problem:
         methods = self._table.methods(path)
@@ -218,9 +226,25 @@ class Guard:
 
     def _hosts_of_port(self, port: int | None) -> frozenset[bytes]:
         names = [name.encode() for name in self._names]
-        return frozenset(
-            names if port is None else [*names, *(b"%s:%d" % (name, port) for name in names)]
-        )
+        return frozenset(names if port is None else [*names, *_with_port(names, port)])
+
+    def _origins_of_port(self, port: int | None) -> frozenset[bytes]:
+        """Our own pages: at the port we listen on; under a declared name also where a proxy shows us."""
+        shown = [name.encode() for name in self._names if name not in LOOPBACK_NAMES]
+        ours = [b"%s://%s" % (scheme, name) for scheme in (b"http", b"https") for name in shown]
+        if port is not None:
+            names = [name.encode() for name in self._names]
+            ours += [b"http://" + name for name in (*_with_port(names, port), *_at_80(names, port))]
+        return frozenset(ours)
+
+
+def _with_port(names: list[bytes], port: int) -> list[bytes]:
+    return [b"%s:%d" % (name, port) for name in names]
+
+
+def _at_80(names: list[bytes], port: int) -> list[bytes]:
+    """Browsers leave a scheme's own port out."""
+    return names if port == 80 else []
 
 
 def _see(headers: Headers) -> _Seen:
@@ -275,17 +299,6 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
-
-
-def _marking(send: Send, added: Headers) -> Send:
-    """`send` for whoever answers in pieces: puts the headers that every answer has on the first one."""
-
-    async def marked(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = with_common(message["headers"], added)
-        await send(message)
-
-    return marked
 
 
 async def _answer(send: Send, reply: Reply | None, added: Headers, *, closes: bool) -> None:

@@ -148,6 +148,25 @@ class Call:
         headers = with_common(headers, self._added)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """An ASGI message, with the headers that every answer has if it is the first."""
+        if message["type"] == "http.response.start":
+            message["headers"] = with_common(message["headers"], self._added)
+        await self._send(message)
+
+    def replayed(self, body: bytes) -> Receive:
+        """`receive` for an application that is to read a body that has been read already."""
+        was_told = False
+
+        async def receive() -> MutableMapping[str, Any]:
+            nonlocal was_told
+            if was_told:
+                return await self._receive()
+            was_told = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return receive
+
     async def send_part(self, body: bytes, *, is_last: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
 

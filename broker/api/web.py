@@ -43,9 +43,10 @@ def web_of(routers: Sequence[Any], lean: Sequence[Route]) -> FastAPI:
         return _response(problem_of(refusal_of(error.errors())))
 
     @web.exception_handler(Exception)
-    async def crashed(_: Request, error: Exception) -> Response:
-        # Who called and what broke, the guard writes down: the error goes on to it.
-        return _response(problem("internal_error", "Something went wrong here."))
+    async def crashed(request: Request, _: Exception) -> Response:
+        # What broke, the guard writes down under the same number: the error goes on to it.
+        number = request.scope.get("broker.request_id", "")
+        return _response(problem("internal_error", f"Something went wrong here ({number})."))
 
     @web.exception_handler(HTTPException)
     async def missing(request: Request, _: HTTPException) -> Response:

@@ -80,8 +80,13 @@ class MemoryStore:
         due = [job for job in self._jobs.values() if job.deadline_at <= now]
         return [job.id for job in sorted(due, key=lambda job: job.deadline_at)[:limit]]
 
-    async def live_leases(self) -> Sequence[Job]:
-        return [job for job in self._jobs.values() if job.state == JobState.PROCESSING]
+    async def under_way(self) -> Sequence[Job]:
+        return [
+            job
+            for job in self._jobs.values()
+            if job.state == JobState.PROCESSING
+            or (job.state == JobState.PENDING and job.submitted_at is not None)
+        ]
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
         return any(

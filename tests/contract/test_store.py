@@ -413,14 +413,15 @@ def test_what_is_due_comes_longest_overdue_first(open_store: Open) -> None:
     run(scene())
 
 
-def test_live_leases_are_those_of_processing_jobs(open_store: Open) -> None:
+def test_under_way_is_what_is_held_or_waits_to_be_recovered(open_store: Open) -> None:
+    held, submitted, fresh = a_job(turn=1.0), a_job(turn=2.0, submitted_at=NOW), a_job(turn=3.0)
+
     async def scene() -> None:
         async with open_store() as store:
-            await kept(store, a_job(), a_job())
-            taken = await store.claim(a_grant(), NOW)
-            assert taken is not None
+            await kept(store, held, submitted, fresh)
+            await store.claim(a_grant(), NOW)
 
-            assert [job.id for job in await store.live_leases()] == [taken[0].id]
+            assert {job.id for job in await store.under_way()} == {held.id, submitted.id}
 
     run(scene())
 

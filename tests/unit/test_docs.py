@@ -222,7 +222,7 @@ def test_a_workers_refusals_are_codes_with_their_statuses() -> None:
 
 
 def test_every_code_of_a_failed_job_in_the_core_is_told() -> None:
-    ended = re.compile(r'FAILED,\s*(?:self\.)?now,\s*"([a-z_]+)"')
+    ended = re.compile(r'(?:FAILED|job|lost), (?:self\.)?now, [a-z., ]*"([a-z_]+)", ')
     used = {
         code
         for path in BROKER.glob("*.py")

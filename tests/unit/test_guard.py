@@ -465,10 +465,7 @@ def test_a_crash_tells_its_number_and_nothing_else(house: House) -> None:
     assert answer.status == 500
     assert b"secret detail" not in answer.body
     assert answer.headers["x-request-id"].encode() in answer.body
-    assert (
-        "request_crashed",
-        {"path": "/crash", "error": "ZeroDivisionError('secret detail')"},
-    ) in house.log.told
+    assert "request_crashed" in [told[0] for told in house.log.told]
 
 
 def test_nobody_is_answered_who_has_left(house: House) -> None:

@@ -358,6 +358,16 @@ async def test_the_film_of_another_job_is_not_a_new_film(desk: Desk) -> None:
 
 
 @in_loop
+async def test_a_film_for_a_chat_is_not_even_put_in_place(desk: Desk) -> None:
+    held = await desk.held(JobKind.CHAT)
+
+    with pytest.raises(InvalidValue):
+        await desk.deliver(held)
+
+    assert desk.media.kept == {}
+
+
+@in_loop
 async def test_a_film_without_a_lease_is_not_even_put_in_place(desk: Desk) -> None:
     held = await desk.held()
 

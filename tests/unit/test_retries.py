@@ -15,6 +15,7 @@ from broker.retries import (
     Failure,
     after_failure,
     after_loss,
+    after_recovery,
     after_undelivered,
     backoff_seconds,
     classify,
@@ -239,19 +240,35 @@ def test_recovery_is_tried_more_than_three_times_within_the_run_cap() -> None:
     assert after.ready_at is not None
 
 
-def test_on_lost_retry_allows_one_more_submit_and_no_third() -> None:
-    second = lost(held(Phase.GENERATING, on_lost=OnLost.RETRY, evidence='{"post_id": "p"}'))
-    assert (second.state, second.action) == (JobState.PENDING, Action.SUBMIT)
-    assert second.evidence is None
+def test_on_lost_retry_recovers_first_then_submits_once_more_and_not_twice() -> None:
+    job = held(Phase.GENERATING, on_lost=OnLost.RETRY, evidence='{"post_id": "p"}')
 
-    again = second._replace(
-        state=JobState.PROCESSING,
-        submitted_at=NOW + 210,
-        lease=a_lease().advanced(Phase.GENERATING, 5, NOW),
+    first = lost(job)
+    assert (first.state, first.action) == (JobState.PENDING, Action.RECOVER)
+    assert (first.reserved_for, first.deadline_at) == (WORKER, NOW + 200 + 30)
+
+    second = after_recovery(first, NOW + 230, 0.0, "result_lost", "It was lost.")
+    assert (second.state, second.action, second.evidence) == (
+        JobState.PENDING,
+        Action.SUBMIT,
+        None,
     )
-    third = lost(again, NOW + 400)
 
-    assert third.state == JobState.FAILED or third.action == Action.RECOVER
+    third = after_recovery(
+        second._replace(submitted_at=NOW + 300), NOW + 900, 0.0, "result_lost", "It was lost."
+    )
+    assert third.state == JobState.FAILED
+
+
+def test_a_recovery_that_is_lost_itself_ends_what_is_not_to_be_recovered_for_long() -> None:
+    for on_lost, state in ((OnLost.RETRY, JobState.PENDING), (OnLost.FAIL, JobState.FAILED)):
+        job = held(Phase.GENERATING, on_lost=on_lost)
+        job = job._replace(submitted_at=NOW - 60)
+
+        after = lost(job)
+
+        assert after.state == state
+        assert after.state.is_final or after.action == Action.SUBMIT
 
 
 def test_on_lost_fail_never_submits_again() -> None:

@@ -236,9 +236,9 @@ async def test_a_claim_does_not_look_before_every_lease_has_had_its_grace(
     gate = Gate()
 
     class SlowToRead(MemoryStore):
-        async def live_leases(self) -> Sequence[Job]:
+        async def under_way(self) -> Sequence[Job]:
             await gate.passed()
-            return await super().live_leases()
+            return await super().under_way()
 
     desk.use(SlowToRead())
     watched.use(1.0)

@@ -22,7 +22,7 @@ from broker.jobs import Attempt, Job, JobKind, JobState, Payload
 from broker.ports import JobFilter, Record
 from broker.submissions import NewJob
 
-_DELETE_BATCH = 500
+_DELETE_BATCH = 100
 State = Annotated[JobState | None, Query(alias="status")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 

@@ -91,9 +91,10 @@ WHERE state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?;
 SELECT 1 FROM jobs INDEXED BY jobs_ready
 WHERE state = 'pending' AND ready_at IS NULL AND kind = ? LIMIT 1;
 
--- name: live_leases
+-- name: under_way
 SELECT * FROM jobs INDEXED BY jobs_due
-WHERE state IN ('pending', 'processing') AND deadline_at <= 9e999 AND state = 'processing';
+WHERE state IN ('pending', 'processing') AND deadline_at <= 9e999
+  AND (state = 'processing' OR submitted_at IS NOT NULL);
 
 -- name: same_film
 SELECT 1 FROM results

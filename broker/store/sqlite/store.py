@@ -129,8 +129,8 @@ class SqliteStore:
     async def due(self, now: float, limit: int) -> Sequence[JobId]:
         return [JobId(row[0]) for row in await self._read(_SQL["due"], (now, limit))]
 
-    async def live_leases(self) -> Sequence[Job]:
-        return [rows.to_job(row) for row in await self._read(_SQL["live_leases"], ())]
+    async def under_way(self) -> Sequence[Job]:
+        return [rows.to_job(row) for row in await self._read(_SQL["under_way"], ())]
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
         return bool(await self._read(_SQL["same_film"], (sha256, since, but)))
