@@ -237,6 +237,9 @@ class QueueMachine(WatchedQueue):
         if job is not None and job.kind == JobKind.VIDEO:
             assert isinstance(told, InvalidValue)
             return
+        if job is not None and job.state.is_final and isinstance(told, Job):
+            assert told == job, "a worker that is told to stop changes nothing"
+            return
         if self.refuses(told, hand):
             return
         if first > len(kept):

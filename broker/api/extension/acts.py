@@ -77,7 +77,7 @@ class ActDoor:
         job = await self._queue.add_chunks(
             known_job(sent.job_id), LeaseToken(sent.lease_token), chunks
         )
-        answer = ChunksAnswer(stored_seq=job.next_seq - 1, cancel=job.state.is_final)
+        answer = ChunksAnswer(stored_seq=job.next_seq - 1)
         return Reply(200, answer.model_dump_json().encode())
 
     async def complete(self, call: Call) -> Reply:

@@ -87,7 +87,6 @@ class ChunksAnswer(Wire):
     """The highest sequence number that is stored"""
 
     stored_seq: int
-    cancel: bool
 
 
 class CompleteChat(Wire):
