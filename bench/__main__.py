@@ -37,7 +37,8 @@ def main() -> int:
     if not benches:
         print(f"No such bench. There are: {', '.join(_all_benches())}", file=sys.stderr)
         return 2
-    # Ended from outside as by Ctrl-C, so that the servers are stopped.
+    # Ended from outside as by Ctrl-C, so that the servers are stopped; a shell may have had Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, on_cores(CORES[-1:]):
         plan = (quick if chosen.quick else whole)(Path(folder))
@@ -106,4 +107,7 @@ async def _in_time(measuring: Awaitable[list[Row]]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end; nothing was kept.")
