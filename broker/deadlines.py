@@ -8,6 +8,9 @@ from broker.leases import Lease, Timers
 from broker.ports import JobView
 from broker.retries import Failure, after_loss, after_recovery, after_undelivered
 
+#: Enough to tell before from after.
+MOMENT_SECONDS = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Expire(Act):
@@ -55,8 +58,10 @@ class Grace(Act):
         if job.state == JobState.PROCESSING:
             return Change(self._held_anew(job, timers))
         if job.state == JobState.PENDING and job.submitted_at is not None:
-            # Looked for as if it had just been submitted: while we were away nobody could.
-            return Change(recoverable(job._replace(submitted_at=self.now), self.now, timers))
+            # Looked for as if it had just been submitted: while we were away nobody could. A moment ago, so
+            # that whoever is handed it at this very instant is seen to come after the submit.
+            anew = job._replace(submitted_at=self.now - MOMENT_SECONDS)
+            return Change(recoverable(anew, self.now, timers))
         return None
 
     def _held_anew(self, job: Job, timers: Timers) -> Job:
@@ -68,7 +73,8 @@ class Grace(Act):
         if job.submitted_at is not None:
             # A recovery stays one: its claim comes after the submit.
             is_recovery = lease.claimed_at > job.submitted_at
-            job = job._replace(submitted_at=claimed_at - 0.001 if is_recovery else self.now)
+            submitted_at = claimed_at - MOMENT_SECONDS if is_recovery else self.now
+            job = job._replace(submitted_at=submitted_at)
         if lease.confirmed_at is None:
             lasts = timers.first_beat_seconds
         anew = lease._replace(

@@ -113,6 +113,19 @@ async def test_what_was_submitted_is_still_recovered_after_a_long_absence(
     assert (again.job.id, again.action) == (held.job.id, Action.RECOVER)
 
 
+@in_loop
+async def test_a_recovery_handed_out_as_grace_is_given_is_still_no_submit(desk: Desk) -> None:
+    await desk.held(phase=Phase.GENERATING)
+    await desk.passes(150)
+    await chores.grant_grace(desk.queue, desk.store)
+    again = await desk.taken()
+
+    await desk.beat(again, Phase.SUBMITTED)
+    job = await desk.fail(again, "not_logged_in")
+
+    assert (again.action, job.action) == (Action.RECOVER, Action.RECOVER)
+
+
 # Films.
 
 
