@@ -39,7 +39,8 @@ def table(rows: Sequence[Row]) -> str:
 
 def conditions(fdatasync_ms: float) -> str:
     """When and on what the figures were taken. Names no host."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # Not those this process keeps to while it measures.
+    cores = os.cpu_count()
     return (
         f"Measured {datetime.date.today().isoformat()} on {platform.system()} {platform.machine()}, {cores} cores, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; 4 KiB appended and synced to this "
