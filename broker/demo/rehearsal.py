@@ -89,7 +89,7 @@ async def _play(url: str, worker: DemoWorker, script: Script, on: Screen) -> Non
         ):
             await worker.ready()
             on.say(
-                "The demo worker is here: it stands where the extension would, and needs no account."
+                "The demo worker is here: it stands where the browser would, and needs no account."
             )
             await _film(http, script.data, on)
             await _chat(http, on)
