@@ -59,13 +59,14 @@ CORE, DEMO, DEV = "requirements.txt", "requirements-demo.txt", "requirements-dev
 COMMANDS = {
     "demo": Command((CORE, DEMO), ("-m", "broker.demo.rehearsal")),
     "serve": Command((CORE,), ("server.py",)),
-    "test": Command((CORE, DEMO, DEV), ("-m", "pytest"), ("chromium",)),
+    "test": Command((CORE, DEMO, DEV), ("-m", "pytest"), ("chromium", "curl")),
     "bench": Command((CORE, DEMO, DEV), ("-m", "bench"), ("beanstalkd",)),
 }
 
 #: Program → the names it goes by, and the folder whose presence says that it is wanted.
 PROGRAMS = {
     "chromium": (("chromium", "chromium-browser", "google-chrome"), ROOT / "tests" / "e2e"),
+    "curl": (("curl",), ROOT / "tests"),
     "beanstalkd": (("beanstalkd",), ROOT / "bench"),
 }
 
