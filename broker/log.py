@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -112,12 +113,18 @@ class LineFile:
             file.write(text.encode("utf-8"))
 
 
+@lru_cache(maxsize=8)
+def _second(at: int) -> str:
+    """Remembered, because a second holds thousands of lines."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+    return _second(int(at))[:10]
 
 
 def _line(at: float, fields: Mapping[str, Any]) -> str:
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    stamp = f"{_second(int(at))}.{int(at * 1000) % 1000:03}Z"
     # ensure_ascii escapes control, bidi and line-separator characters too: one event, one line.
     line = _encode({"timestamp": stamp, **fields})
     if len(line) > MAX_LINE_CHARS:

@@ -1,6 +1,6 @@
 """Create a video job and read it: the seed's two calls."""
 
-from broker.api.bodies import read_model
+from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
 from broker.api.inputs import remove_images, save_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
@@ -44,7 +44,8 @@ class VideoDoor:
 
     async def create(self, call: Call) -> Reply:
         """Create a video generation job; the answer means that it is on disk"""
-        asked = read_model(CreateVideo, await call.body())
+        body = read_json(await call.body())
+        asked = validated(CreateVideo, body)
         model = require_model(asked.model, JobKind.VIDEO)
         images = await self._images.read_all(video_image(asked))
         job_id = new_job_id()
@@ -64,9 +65,7 @@ class VideoDoor:
         except BaseException:
             await remove_images(self._media, names)
             raise
-        self._log.request(
-            self._clock.wall(), "POST", call.route.path, job_id, asked.model_dump(exclude_none=True)
-        )
+        self._log.request(self._clock.wall(), "POST", call.route.path, job_id, body)
         return self._reply(call, job)
 
     async def read(self, call: Call) -> Reply:
