@@ -2,7 +2,7 @@
 
 The statements of a group run on the event loop, some ten microseconds each and all in memory; only what waits
 for the disk, the commit, runs in a thread. (Run in the thread as well, each statement would hand the
-interpreter lock to and fro; that was measured at five times the cost.) While one group is on its way to the
+interpreter lock to and fro: full cycles a second fell to half.) While one group is on its way to the
 disk the next gathers by itself; there is no timer. An operation runs whole or not at all, whether or not its
 caller is still there.
 """
