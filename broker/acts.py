@@ -9,11 +9,12 @@ from typing import Protocol
 
 from broker.chunks import Chunk, fresh
 from broker.errors import AlreadyFinished, AlreadySubmitted, InvalidValue, LeaseLost, NotFound
+from broker.failures import Failure
 from broker.ids import Owner, TokenHash
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome
 from broker.leases import Lease, Phase, Timers
 from broker.ports import JobView
-from broker.retries import Failure, after_failure, after_undelivered, recovery_ends_at
+from broker.retries import after_failure, after_undelivered, recovery_ends_at
 
 
 class TimersFor(Protocol):
@@ -112,7 +113,7 @@ class AddChunks(Act):
 
 @dataclass(frozen=True, slots=True)
 class Fail(Act):
-    """The worker reports that the attempt failed; the table in `retries.py` says what follows."""
+    """The worker reports that the attempt failed; the table in `failures.py` says what follows."""
 
     token_hash: TokenHash | None
     failure: Failure

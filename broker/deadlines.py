@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from broker.acts import Act, ended_attempt, recoverable
+from broker.failures import Failure
 from broker.jobs import Change, Job, JobState, Outcome
 from broker.leases import Lease, Timers
 from broker.ports import JobView
-from broker.retries import Failure, after_loss, after_recovery, after_undelivered
+from broker.retries import after_loss, after_recovery, after_undelivered
 
 #: Enough to tell before from after.
 MOMENT_SECONDS = 0.001

@@ -14,6 +14,7 @@ from broker.acts import AddChunks, Beat, Cancel, Fail, Release
 from broker.chunks import Chunk
 from broker.deadlines import Expire, Grace
 from broker.errors import BrokerError, DiskFull, NotFound, ResultRejected, ShuttingDown
+from broker.failures import RULES, Failure
 from broker.handouts import Assignment, Poll, grant, lease_seconds
 from broker.ids import (
     UNNAMED_WORKER,
@@ -30,7 +31,7 @@ from broker.leases import Phase, Timers
 from broker.notifier import News, Notifier, Parked
 from broker.ports import Clock, Decide, JobView, MediaStore, Store, Upload
 from broker.results import Adopt, Complete, Verdict, attempt_of, judge
-from broker.retries import RATE_LIMIT_WAIT_SECONDS, RULES, Failure
+from broker.retries import RATE_LIMIT_WAIT_SECONDS
 from broker.submissions import NewJob
 from broker.workers import Roster
 

@@ -1,13 +1,13 @@
 """What becomes of a job after its attempt failed or was lost. Knows nothing of storage or workers' standing.
 
-One table says for each failure class whether it uses up an attempt and what comes next. The rule above the
-table: once the site has taken the prompt, "again" means recover, never a second submit.
+The table in `failures.py` says for each class whether it uses up an attempt and what comes next. The rule above
+the table: once the site has taken the prompt, "again" means recover, never a second submit.
 """
 
 import json
-from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from broker.failures import RULES, Failure, Next, Rule
 from broker.jobs import Job, JobState, OnLost
 from broker.leases import Phase, Timers
 
@@ -15,92 +15,6 @@ MAX_LOSSES = 3
 BACKOFF_SECONDS = 5.0
 BACKOFF_CAP_SECONDS = 300.0
 RATE_LIMIT_WAIT_SECONDS = 900.0
-
-
-class Next(StrEnum):
-    AGAIN = "again"
-    #: As again, at once: the fault lies with this worker, another may take it.
-    HAND_ON = "hand_on"
-    WAIT = "wait"
-    RECOVER = "recover"
-    FAIL = "fail"
-
-
-class Rule(NamedTuple):
-    """What follows a failure of one class."""
-
-    next: Next
-    message: str
-    #: It uses an attempt up.
-    counts: bool = False
-    #: Said right after submit was pressed, it means that the site refused the prompt: nothing was spent.
-    is_refusal: bool = False
-    #: It happens only after the site took the prompt, whatever phase the worker had told.
-    is_spent: bool = False
-    #: The worker takes no job of this kind until it says hello again.
-    sets_aside: bool = False
-
-
-#: Failure class → what follows. `docs/job-life.md` shows the same classes; a test compares them.
-RULES: dict[str, Rule] = {
-    "rate_limited": Rule(Next.WAIT, "Grok's limit is reached.", is_refusal=True),
-    "site_down": Rule(Next.AGAIN, "Grok is not answering."),
-    "not_logged_in": Rule(
-        Next.HAND_ON, "Nobody is signed in to Grok in that tab.", is_refusal=True, sets_aside=True
-    ),
-    "challenge_required": Rule(
-        Next.HAND_ON, "Grok asks for a human check in that tab.", is_refusal=True, sets_aside=True
-    ),
-    "paywall": Rule(
-        Next.HAND_ON, "This Grok account does not offer that.", is_refusal=True, sets_aside=True
-    ),
-    "ui_changed": Rule(Next.HAND_ON, "The worker is lost on Grok's page.", sets_aside=True),
-    "page_stale": Rule(Next.AGAIN, "Grok's page had to be loaded again."),
-    "person_busy": Rule(Next.AGAIN, "The person is using the tab."),
-    "tab_closed": Rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
-    "browser_closed": Rule(Next.AGAIN, "The worker's browser was closed.", counts=True),
-    "download_failed": Rule(Next.RECOVER, "The video could not be fetched.", is_spent=True),
-    "result_rejected": Rule(Next.RECOVER, "The file was not a video.", counts=True, is_spent=True),
-    "submit_unknown": Rule(Next.RECOVER, "Grok may have taken it.", counts=True, is_spent=True),
-    "no_progress": Rule(Next.RECOVER, "Grok made no progress.", counts=True),
-    "run_cap": Rule(Next.RECOVER, "Grok took longer than an attempt may.", counts=True),
-    "incomplete": Rule(Next.FAIL, "The answer was cut off.", counts=True),
-    "generation_failed": Rule(Next.FAIL, "Grok could not generate this.", counts=True),
-    "moderated": Rule(Next.FAIL, "Grok refused this content.", counts=True),
-    "option_refused": Rule(Next.FAIL, "Grok does not offer this option."),
-    "option_not_set": Rule(Next.FAIL, "The option could not be set on Grok's page."),
-    "bad_input": Rule(Next.FAIL, "Grok did not accept the input.", counts=True),
-    "upload_rejected": Rule(Next.FAIL, "Grok did not accept the image.", counts=True),
-    "unknown": Rule(Next.AGAIN, "The worker reported an error.", counts=True),
-}
-
-#: Class → words of a free-text error that mean it; the first class that is found decides.
-_PHRASES = {
-    "rate_limited": ("rate limit", "limit reached", "too many requests"),
-    "moderated": ("moderat", "content policy"),
-    "not_logged_in": ("sign in", "log in", "login"),
-    "challenge_required": ("captcha", "human check"),
-    "ui_changed": ("not found on page", "selector"),
-    "download_failed": ("download",),
-}
-
-
-class Failure(NamedTuple):
-    """What a worker says went wrong."""
-
-    failure_class: str
-    detail: str
-    #: Unix seconds at which a rate limit ends, where the page tells.
-    retry_at: float | None = None
-
-
-def classify(code: str | None, text: str) -> str:
-    """The failure class of a report: its code if we know it, else what its words suggest, else `unknown`."""
-    if code in RULES:
-        return code
-    lowered = text.lower()
-    meant = (name for name, phrases in _PHRASES.items() if any(p in lowered for p in phrases))
-    return next(meant, "unknown")
 
 
 def backoff_seconds(losses: int, roll: float) -> float:

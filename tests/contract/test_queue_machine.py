@@ -30,12 +30,12 @@ from broker.errors import (
     NotFound,
     ResultRejected,
 )
+from broker.failures import RULES, Failure
 from broker.handouts import Poll
 from broker.ids import UNNAMED_WORKER, JobId, LeaseToken, WorkerId
 from broker.jobs import Job, JobKind, JobState, OnLost
 from broker.leases import Phase
 from broker.ports import Store
-from broker.retries import RULES, Failure
 from broker.store.memory import MemoryStore
 from broker.store.sqlite.store import SqliteStore
 from broker.workers import Hello

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 from broker import chores
+from broker.failures import Failure
 from broker.handouts import Assignment, Poll
 from broker.ids import JobId, WorkerId
 from broker.jobs import Job, JobKind, JobState
@@ -13,7 +14,6 @@ from broker.leases import Phase
 from broker.notifier import Notifier
 from broker.queue import JobQueue
 from broker.results import Verdict
-from broker.retries import Failure
 from broker.store.memory import MemoryStore
 from broker.workers import Roster
 from tests.support.builders import NOW, TIMERS, WORKER, a_new_job

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "broker"
 
 #: Values and rules: no waiting, nothing but the standard library, and each knows only those before it.
-STILL = ["errors", "ids", "clock", "chunks", "leases", "jobs", "ports", "retries"]
+STILL = ["errors", "ids", "clock", "failures", "chunks", "leases", "jobs", "ports", "retries"]
 STILL += ["submissions", "handouts", "acts", "results", "deadlines"]
 #: The deeds: they wait, but know no HTTP, no SQL, no files and no environment.
 MOVING = ["notifier", "workers", "queue", "chores", "metrics"]
@@ -141,6 +141,7 @@ def _named(module: str, names: list[str]) -> Iterator[str]:
         yield f"{module}.{name}" if is_module else module
 
 
+@cache
 def _is_module(name: str) -> bool:
     place = ROOT.joinpath(*name.split("."))
     return place.with_suffix(".py").exists() or (place / "__init__.py").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broker import results, retries
+from broker import failures, results, retries
 from broker.api.admin.wire import GiveDirective
 from broker.api.errors import JOB_KINDS, KINDS, WORKER_ERROR, problem_of_job
 from broker.api.extension import wire
@@ -149,7 +149,7 @@ def test_the_failure_classes_are_those_of_the_rules() -> None:
     }
 
     assert told == {
-        name: (rule.counts, rule.next.replace("_", " ")) for name, rule in retries.RULES.items()
+        name: (rule.counts, rule.next.replace("_", " ")) for name, rule in failures.RULES.items()
     }
 
 
@@ -188,7 +188,7 @@ def test_the_words_that_mean_a_class_are_those_that_are_told() -> None:
     assert len(classes) > 5
     for words, name in classes:
         for word in words.split(", "):
-            assert [retries.classify(None, f"x {word} x")] == named(name), word
+            assert [failures.classify(None, f"x {word} x")] == named(name), word
 
 
 # Errors.
@@ -231,7 +231,7 @@ def test_every_code_of_a_failed_job_in_the_core_is_told() -> None:
     heading = "Codes of jobs that failed or were cancelled"
 
     assert len(used) > 4
-    assert used - set(retries.RULES) <= set(column(section("docs/job-life.md", heading)))
+    assert used - set(failures.RULES) <= set(column(section("docs/job-life.md", heading)))
 
 
 # Routes.

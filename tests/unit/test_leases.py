@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from broker.failures import Failure
 from broker.ids import UNNAMED_WORKER, LeaseToken, hash_token
 from broker.jobs import JobKind, JobState
 from broker.leases import Lease, Phase
-from broker.retries import Failure
 from tests.support.builders import NOW, TIMERS, TOKEN, a_lease
 from tests.support.desk import FILM, Desk, in_loop
 

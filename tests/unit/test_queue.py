@@ -20,11 +20,11 @@ from broker.errors import (
     ShuttingDown,
     StoreFailed,
 )
+from broker.failures import Failure
 from broker.ids import JobId, LeaseToken, Owner, WorkerId
 from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome, Payload
 from broker.leases import Phase
 from broker.results import Verdict
-from broker.retries import Failure
 from broker.store.memory import MemoryStore
 from tests.support.builders import OTHER_WORKER, WORKER
 from tests.support.desk import Desk, Gate, in_loop, turns

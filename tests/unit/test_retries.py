@@ -5,20 +5,18 @@ import json
 import pytest
 
 from broker.chunks import Chunk, ChunkKind
+from broker.failures import RULES, Failure, classify
 from broker.ids import UNNAMED_WORKER, WorkerId
 from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome
 from broker.leases import Phase
 from broker.results import Verdict
 from broker.retries import (
     MAX_LOSSES,
-    RULES,
-    Failure,
     after_failure,
     after_loss,
     after_recovery,
     after_undelivered,
     backoff_seconds,
-    classify,
 )
 from tests.support.builders import NOW, TIMERS, WORKER, a_job, a_lease
 from tests.support.desk import Desk, in_loop
@@ -412,3 +410,17 @@ async def test_every_failed_job_says_why(desk: Desk) -> None:
             assert job.error_message
         else:
             assert job.waiting_reason
+
+
+@pytest.mark.parametrize(
+    ("state", "failure_class"),
+    [
+        ("needs_login", "not_logged_in"),
+        ("needs_human", "challenge_required"),
+        ("paywalled", "paywall"),
+        ("selector_missing", "ui_changed"),
+        ("stalled", "no_progress"),
+    ],
+)
+def test_a_state_of_the_page_names_its_failure_class(state: str, failure_class: str) -> None:
+    assert classify(state, "some words") == failure_class

@@ -21,10 +21,10 @@ from broker.api.lean import JSON_BODY, MIB, Body, Call, Door, Handler, Reply, Ro
 from broker.chunks import Chunk
 from broker.config import Settings
 from broker.errors import InvalidValue, LeaseLost, NotFound
+from broker.failures import Failure, classify
 from broker.ids import JobId, LeaseToken, parse_job_id
 from broker.jobs import Job
 from broker.results import Verdict
-from broker.retries import Failure, classify
 
 _ANSWER_BODY = Body(16 * MIB, (b"application/json",))
 

@@ -124,7 +124,7 @@ class ChatDoor:
                 await self._leave(job)
                 return None
             elif self._is_wait_over(job):
-                job = await self._queue.give_up(job.id)
+                return await self._whole(asked, News(await self._queue.give_up(job.id)))
 
     async def _whole(self, asked: Asked, news: News) -> Reply:
         ended = await self._ended(news)
@@ -181,7 +181,9 @@ class ChatDoor:
                 await self._leave(job)
                 return
             elif self._is_wait_over(job) and not stream.has_begun:
-                job = await self._queue.give_up(job.id)
+                given_up = News(await self._queue.give_up(job.id))
+                await self._end_stream(stream, asked, given_up)
+                return
             else:
                 await stream.keep_alive()
 
