@@ -31,6 +31,7 @@ from broker.api.table import ORDINARY_ROUTES
 from broker.api.web import web_of
 from broker.clock import SystemClock
 from broker.config import Settings
+from broker.dashboard import STATIC
 from broker.errors import StartRefused
 from broker.jobs import JobKind
 from broker.log import LogWriter, ProgramLog, RequestLog
@@ -44,7 +45,6 @@ from broker.sweeper import Sweeper
 from broker.workers import Roster
 
 MIB = 1024 * 1024
-DASHBOARD = Path(__file__).parent / "dashboard" / "static"
 
 
 _LEAN_DOORS = (VideoDoor, ChatDoor, PollDoor, ActDoor, UploadDoor, FilmDoor)
@@ -192,7 +192,7 @@ class Application:
 
 
 def _ordinary_routers(deps: Deps) -> list[APIRouter]:
-    doors = (HealthDoor(deps, DASHBOARD), JobDoor(deps), WorkerDoor(deps), LogDoor(deps))
+    doors = (HealthDoor(deps, STATIC), JobDoor(deps), WorkerDoor(deps), LogDoor(deps))
     return [door.router() for door in doors]
 
 

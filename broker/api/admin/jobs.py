@@ -23,7 +23,6 @@ from broker.ports import JobFilter, Record
 from broker.submissions import NewJob
 
 _DELETE_BATCH = 100
-State = Annotated[JobState | None, Query(alias="status")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 

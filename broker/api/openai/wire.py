@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from broker.jobs import OnLost
+from broker.submissions import PRIORITIES
 
 MAX_PROMPT_CHARS = 32_000
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+Priority = Annotated[int, Field(ge=min(PRIORITIES), le=max(PRIORITIES))]
 
 
 class Wire(BaseModel):
@@ -30,7 +32,7 @@ class CreateVideo(Wire):
     duration: Annotated[int, Field(ge=1, le=15)] | None = None
     aspect_ratio: Literal["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"] | None = None
     resolution: Literal["480p", "720p", "1080p"] | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] = 0
+    priority: Priority = 0
     on_lost: OnLost = OnLost.RECOVER
 
     @field_validator("prompt")
@@ -107,7 +109,7 @@ class CreateChatCompletion(Wire):
     tool_choice: str | dict[str, Any] | None = None
     function_call: str | dict[str, Any] | None = None
     modalities: list[str] | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] = 0
+    priority: Priority = 0
 
 
 class ChatMessage(Wire):

@@ -12,8 +12,6 @@ from broker.errors import BrokerRunning, DatabaseDamaged, SchemaTooNew, StartRef
 
 #: "GrkB": tells our files from other people's.
 APPLICATION_ID = 0x47726B42
-#: From this version on SQLite's write-ahead log is free of a rare race between two connections.
-SAFE_SQLITE = (3, 51, 3)
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
