@@ -7,14 +7,15 @@ Pure: no waiting, no storage; an act may be run again.
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.chunks import Chunk, fresh
+from broker.chunks import Chunk, ChunkKind, fresh, joined
 from broker.errors import AlreadyFinished, AlreadySubmitted, InvalidValue, LeaseLost, NotFound
-from broker.failures import Failure
+from broker.failures import RULES, Failure
 from broker.ids import Owner, TokenHash
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome
 from broker.leases import Lease, Phase, Timers
+from broker.outputs import INCOMPLETE, Result, text_result
 from broker.ports import JobView
-from broker.retries import after_failure, after_undelivered, recovery_ends_at
+from broker.retries import after_failure, after_second, after_undelivered, recovery_ends_at
 
 
 class TimersFor(Protocol):
@@ -126,8 +127,13 @@ class Fail(Act):
         if job.state.is_final:
             raise AlreadyFinished()
         live_lease(job, self.token_hash)
-        after = after_failure(job, self.failure, self.now, self.timers_for(job.kind), self.roll)
-        return Change(after, ended=ended_attempt(job, self.now, Outcome.FAILED, self.failure))
+        timers, name = self.timers_for(job.kind), self.failure.failure_class
+        if RULES[name].once and view.has_failed_with(name):
+            after = after_second(job, self.failure, self.now, self.roll)
+        else:
+            after = after_failure(job, self.failure, self.now, timers, self.roll)
+        ended = ended_attempt(job, self.now, Outcome.FAILED, self.failure)
+        return Change(after, ended=ended, late=partial_answer(view, after, self.now))
 
     def _is_from(self, lease: Lease) -> bool:
         return lease.is_legacy if self.token_hash is None else lease.is_for(self.token_hash)
@@ -170,6 +176,18 @@ class Cancel(Act):
             raise AlreadyFinished(f"The job is {job.state}; it cannot be cancelled any more.")
         ended = ended_attempt(job, self.now, Outcome.CANCELLED) if job.lease else None
         return Change(job.ended(JobState.CANCELLED, self.now, self.code, self.message), ended=ended)
+
+
+def partial_answer(view: JobView, after: Job, now: float) -> Result | None:
+    """What a chat that has now failed had streamed: kept with it, and given up for the whole should that come."""
+    if after.state != JobState.FAILED or view.job.next_seq == 0:
+        return None
+    chunks = view.chunks()
+    text = joined(chunks, ChunkKind.TEXT)
+    if not text:
+        return None
+    reasoning = joined(chunks, ChunkKind.REASONING) or None
+    return text_result(text, reasoning, INCOMPLETE, view.job.attempt, now)
 
 
 def recoverable(job: Job, now: float, timers: Timers) -> Job:

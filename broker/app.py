@@ -18,6 +18,7 @@ from broker.api.admin.logs import LogDoor
 from broker.api.admin.workers import WorkerDoor
 from broker.api.deps import Deps
 from broker.api.extension.acts import ActDoor
+from broker.api.extension.pack import PackDoor
 from broker.api.extension.polls import PollDoor
 from broker.api.extension.uploads import UploadDoor
 from broker.api.films import FilmDoor
@@ -26,6 +27,7 @@ from broker.api.health import HealthDoor
 from broker.api.lean import Receive, RouteTable, Send
 from broker.api.openai import models
 from broker.api.openai.chat import ChatDoor
+from broker.api.openai.images import ImageDoor
 from broker.api.openai.videos import VideoDoor
 from broker.api.table import ORDINARY_ROUTES
 from broker.api.web import web_of
@@ -47,7 +49,16 @@ from broker.workers import Roster
 MIB = 1024 * 1024
 
 
-_LEAN_DOORS = (VideoDoor, ChatDoor, PollDoor, ActDoor, UploadDoor, FilmDoor)
+_LEAN_DOORS = (
+    VideoDoor,
+    ImageDoor,
+    ChatDoor,
+    PollDoor,
+    PackDoor,
+    ActDoor,
+    UploadDoor,
+    FilmDoor,
+)
 
 
 class Parts(NamedTuple):
@@ -116,7 +127,7 @@ class Application:
         media: DiskMedia,
     ) -> Parts:
         notifier, roster = Notifier(_poll_places(settings)), Roster()
-        queue = JobQueue(store, media, notifier, roster, clock, settings.timers)
+        queue = JobQueue(store, notifier, roster, clock, settings.timers)
         request_log = RequestLog(settings.log_path, settings.log_payloads)
         notifier.listen(lambda news: _note_end(request_log, clock, news))
         sweeper = Sweeper(
@@ -228,6 +239,8 @@ def _note_end(log: RequestLog, clock: SystemClock, news: News) -> None:
     facts: dict[str, Any] = {"duration": round(ended_at - job.created_at, 3)}
     if result is not None and job.kind == JobKind.VIDEO:
         facts["video_size"] = result.size_bytes
+    if result is not None and job.kind == JobKind.IMAGE:
+        facts |= {"images": len(result.pictures), "image_size": result.size_bytes}
     if job.error_code is not None:
         facts["error_code"] = job.error_code
     log.response(clock.wall(), job.id, job.state, **facts)

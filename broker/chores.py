@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from broker.errors import NotFound, ResultRejected
 from broker.ids import JobId, parse_job_id
-from broker.jobs import Job, JobKind, Payload, Result
-from broker.ports import Clock, Film, MediaStore, Store
+from broker.jobs import Job, JobKind, Payload
+from broker.media_ports import Film, MediaStore
+from broker.outputs import Result, digest_of
+from broker.ports import Clock, Store
 from broker.queue import JobQueue
 
 #: So few that one transaction never holds the event loop up for long.
@@ -124,10 +126,10 @@ async def prune_chunks(store: Store, clock: Clock) -> int:
 
 
 async def adopt_films(queue: JobQueue, store: Store, media: MediaStore, clock: Clock) -> int:
-    """Finishes what an earlier run began: a whole film whose row had not been written completes its job.
+    """Finishes what an earlier run began: whole files whose row had not been written complete their job.
 
-    A film is renamed into place only after it was checked and the sender's right to it judged, so one that is
-    there belongs to its job.
+    A film or a folder of pictures is renamed into place only after it was checked and the sender's right to it
+    judged, so one that is there belongs to its job.
     """
     await media.sweep_leftovers()
     count = 0
@@ -140,12 +142,20 @@ async def adopt_films(queue: JobQueue, store: Store, media: MediaStore, clock: C
 
 
 async def _adopt(queue: JobQueue, media: MediaStore, clock: Clock, job: Job, film: Film) -> bool:
-    if job.kind != JobKind.VIDEO or job.state.is_final:
+    if job.state.is_final or not job.kind.leaves_files:
         return False
     try:
-        facts = await media.inspect(film.name)
-    except ResultRejected:
+        result = await _read_result(media, job, film, clock.now())
+    except (ResultRejected, NotFound):
         return False
-    sha256 = await media.digest(film.name)
-    await queue.adopt(job.id, Result(sha256, film.size_bytes, job.attempt, clock.now(), *facts))
+    await queue.adopt(job.id, result)
     return True
+
+
+async def _read_result(media: MediaStore, job: Job, film: Film, now: float) -> Result:
+    if job.kind == JobKind.IMAGE:
+        pictures = tuple(await media.inspect_pictures(film.name))
+        digest = digest_of(pictures)
+        return Result(digest, film.size_bytes, job.attempt, now, pictures=pictures)
+    facts = await media.inspect(film.name)
+    return Result(await media.digest(film.name), film.size_bytes, job.attempt, now, *facts)

@@ -12,6 +12,9 @@ from broker.errors import BadSetting
 from broker.jobs import JobKind
 from broker.leases import Timers
 
+#: Lies beside the code, wherever the broker is started.
+SHIPPED_PACK = Path(__file__).resolve().parents[1] / "extension" / "sites" / "grok.json"
+
 
 class PayloadLog(StrEnum):
     """How much of a prompt the request log shows."""
@@ -115,9 +118,12 @@ class Settings:
     job_timeout_seconds: float = _setting(300.0, _seconds, "seconds, more than 0")
     chat_job_timeout_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
     chat_completion_wait_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
+    image_wait_seconds: float = _setting(240.0, _seconds, "seconds, more than 0")
     video_lease_seconds: float = _setting(150.0, _seconds, "seconds, more than 0")
+    image_lease_seconds: float = _setting(150.0, _seconds, "seconds, more than 0")
     chat_lease_seconds: float = _setting(90.0, _seconds, "seconds, more than 0")
     video_run_cap_seconds: float = _setting(900.0, _seconds, "seconds, more than 0")
+    image_run_cap_seconds: float = _setting(900.0, _seconds, "seconds, more than 0")
     chat_run_cap_seconds: float = _setting(600.0, _seconds, "seconds, more than 0")
     video_queue_seconds: float = _setting(86_400.0, _seconds, "seconds, more than 0")
     first_beat_seconds: float = _setting(10.0, _seconds, "seconds, more than 0")
@@ -131,6 +137,8 @@ class Settings:
     log_payloads: PayloadLog = _setting(PayloadLog.SHORT, _payloads, "none, short or full")
     keep_logs_days: float = _setting(7.0, _seconds, "days, more than 0")
     image_fetch: bool = _setting(False, _switch, "1 or 0")
+    #: The page pack that workers fetch; None: the one that ships with the extension.
+    pack_file: Path | None = _setting(None, _path, "a file")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -150,7 +158,7 @@ class Settings:
             raise BadSetting(
                 "POLL_WAIT_SECONDS: 25 at most; Chrome ends a worker that waits for 30."
             )
-        for name in ("video", "chat"):
+        for name in JobKind:
             lease = getattr(self, f"{name}_lease_seconds")
             if lease < 2 * self.beat_seconds:
                 raise BadSetting(
@@ -181,6 +189,10 @@ class Settings:
         return f"http://{host}:{self.server_port}"
 
     @property
+    def pack_path(self) -> Path:
+        return self.pack_file or SHIPPED_PACK
+
+    @property
     def timers(self) -> dict[JobKind, Timers]:
         return {
             JobKind.VIDEO: Timers(
@@ -188,6 +200,13 @@ class Settings:
                 stall_seconds=self.job_timeout_seconds,
                 run_cap_seconds=self.video_run_cap_seconds,
                 queue_seconds=self.video_queue_seconds,
+                first_beat_seconds=self.first_beat_seconds,
+            ),
+            JobKind.IMAGE: Timers(
+                lease_seconds=self.image_lease_seconds,
+                stall_seconds=self.job_timeout_seconds,
+                run_cap_seconds=self.image_run_cap_seconds,
+                queue_seconds=self.image_wait_seconds,
                 first_beat_seconds=self.first_beat_seconds,
             ),
             JobKind.CHAT: Timers(

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from broker.acts import Act, ended_attempt, recoverable
+from broker.acts import Act, ended_attempt, partial_answer, recoverable
 from broker.failures import Failure
+from broker.ids import TokenHash
 from broker.jobs import Change, Job, JobState, Outcome
 from broker.leases import Lease, Timers
 from broker.ports import JobView
@@ -28,12 +29,7 @@ class Expire(Act):
         lease = job.lease
         assert lease is not None
         timers = self.timers_for(job.kind)
-        if lease.confirmed_at is None:
-            back = recoverable(after_undelivered(job), self.now, timers)
-            return Change(back, ended=ended_attempt(job, self.now, Outcome.UNDELIVERED))
-        failure = Failure(self._what_ran_out(lease, timers), "")
-        after = after_loss(job, self.now, timers, self.roll)
-        return Change(after, ended=ended_attempt(job, self.now, Outcome.LOST, failure))
+        return lost(view, self.now, timers, self.roll, self._what_ran_out(lease, timers))
 
     def _what_ran_out(self, lease: Lease, timers: Timers) -> str:
         if self.now >= lease.expires_at:
@@ -43,10 +39,40 @@ class Expire(Act):
 
     def _ended_unserved(self, job: Job) -> Job:
         if job.submitted_at is not None:
-            lost = "The result could not be recovered in time."
-            return after_recovery(job, self.now, self.roll, "result_lost", lost)
+            message = "The result could not be recovered in time."
+            return after_recovery(job, self.now, self.roll, "result_lost", message)
         unserved = "No worker took the job before its deadline."
         return job.ended(JobState.FAILED, self.now, "expired", unserved)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp(Act):
+    """The worker has come back without the job it held under this lease: nobody is at work on it."""
+
+    token_hash: TokenHash
+    roll: float
+
+    def __call__(self, view: JobView) -> Change | None:
+        job = view.job
+        if (
+            job.state != JobState.PROCESSING
+            or not job.lease
+            or not job.lease.is_for(self.token_hash)
+        ):
+            return None
+        return lost(view, self.now, self.timers_for(job.kind), self.roll, "not_held")
+
+
+def lost(view: JobView, now: float, timers: Timers, roll: float, why: str) -> Change:
+    """The job after the end of a lease that nobody has acted on; uncounted where nobody ever had."""
+    job, lease = view.job, view.job.lease
+    assert lease is not None
+    if lease.confirmed_at is None:
+        back = recoverable(after_undelivered(job), now, timers)
+        return Change(back, ended=ended_attempt(job, now, Outcome.UNDELIVERED))
+    ended = ended_attempt(job, now, Outcome.LOST, Failure(why, ""))
+    after = after_loss(job, now, timers, roll)
+    return Change(after, ended=ended, late=partial_answer(view, after, now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ BrokerError
 ├── TooLarge              over the size limit
 ├── Overloaded            too many waiting; try again later
 ├── DiskFull              no room for new work; reading goes on
+├── PackUnusable          the page pack's file will not do
 ├── ShuttingDown          this broker is going away
 ├── StoreFailed           the database did not answer; the outcome of the call is unknown
 └── StartRefused          the broker cannot start; `exit_code` says why
@@ -168,6 +169,12 @@ class DiskFull(BrokerError):
 
     code = "disk_full"
     can_retry = True
+
+
+class PackUnusable(BrokerError):
+    """The page pack's file will not do."""
+
+    code = "pack_unusable"
 
 
 class ShuttingDown(BrokerError):

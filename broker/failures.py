@@ -26,6 +26,8 @@ class Rule(NamedTuple):
     is_spent: bool = False
     #: The worker takes no job of this kind until it says hello again.
     sets_aside: bool = False
+    #: It is recovered from once: that the same comes again shows that there is nothing better to be found.
+    once: bool = False
 
 
 #: Failure class → what follows. `docs/job-life.md` shows the same classes; a test compares them.
@@ -46,8 +48,10 @@ RULES: dict[str, Rule] = {
     "person_busy": Rule(Next.AGAIN, "The person is using the tab."),
     "tab_closed": Rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
     "browser_closed": Rule(Next.AGAIN, "The worker's browser was closed.", counts=True),
-    "download_failed": Rule(Next.RECOVER, "The video could not be fetched.", is_spent=True),
-    "result_rejected": Rule(Next.RECOVER, "The file was not a video.", counts=True, is_spent=True),
+    "download_failed": Rule(Next.RECOVER, "The result could not be fetched.", is_spent=True),
+    "result_rejected": Rule(
+        Next.RECOVER, "The result was not valid.", counts=True, is_spent=True, once=True
+    ),
     "submit_unknown": Rule(Next.RECOVER, "Grok may have taken it.", counts=True, is_spent=True),
     "no_progress": Rule(Next.RECOVER, "Grok made no progress.", counts=True),
     "run_cap": Rule(Next.RECOVER, "Grok took longer than an attempt may.", counts=True),

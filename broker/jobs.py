@@ -10,11 +10,18 @@ from broker.chunks import Chunk
 from broker.errors import AlreadyFinished
 from broker.ids import JobId, Owner, TokenHash, WorkerId
 from broker.leases import Lease, Phase
+from broker.outputs import Result
 
 
 class JobKind(StrEnum):
     VIDEO = "video"
+    IMAGE = "image"
     CHAT = "chat"
+
+    @property
+    def leaves_files(self) -> bool:
+        """Its result needs room on the disk; that of a chat is a text in the store."""
+        return self is not JobKind.CHAT
 
 
 class JobState(StrEnum):
@@ -177,7 +184,7 @@ class Payload(NamedTuple):
     prompt: str
     #: The client's chat request as JSON text, its images replaced by `input:N`.
     request: str | None = None
-    #: Checked options (duration, aspect, resolution) as JSON text.
+    #: Checked options (duration, aspect, resolution, number) as JSON text.
     options: str | None = None
     #: Names of the input images in the media store, in order.
     inputs: tuple[str, ...] = ()
@@ -196,23 +203,6 @@ class Attempt(NamedTuple):
     outcome: Outcome
     failure: str | None = None
     detail: str | None = None
-
-
-class Result(NamedTuple):
-    """What a completed job leaves: a film or a text. `sha256` decides whether two results are the same."""
-
-    sha256: str
-    size_bytes: int
-    attempt: int
-    finished_at: float
-    duration_seconds: float | None = None
-    width: int | None = None
-    height: int | None = None
-    text: str | None = None
-    reasoning: str | None = None
-    finish_reason: str | None = None
-    #: When the film was pruned; the row stays.
-    removed_at: float | None = None
 
 
 class Change(NamedTuple):

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from broker.chunks import Chunk
 from broker.errors import Overloaded
 from broker.ids import JobId, WorkerId
-from broker.jobs import Job, JobKind, Result
+from broker.jobs import Job, JobKind
+from broker.outputs import Result
 
 SWEEP_SECONDS = 0.25
 

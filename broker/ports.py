@@ -1,15 +1,16 @@
-"""What the core asks of the world: a store for rows, a store for media, a clock, somebody to wake those who wait.
+"""What the core asks of the world: a store for rows, and a clock. What it asks of a media store: `media_ports.py`.
 
 Each verb carries its promise here; `tests/contract` proves that every implementation keeps it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from broker.chunks import Chunk
 from broker.ids import JobId, Owner, TokenHash
-from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload, Result
+from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
 from broker.leases import Lease
+from broker.outputs import Result
 
 
 class Clock(Protocol):
@@ -31,6 +32,9 @@ class JobView(Protocol):
 
     def last_attempt(self) -> Attempt | None:
         """The latest attempt that has ended."""
+
+    def has_failed_with(self, failure: str) -> bool:
+        """Whether an attempt that has ended failed with this class."""
 
     def result(self) -> Result | None: ...
 
@@ -124,13 +128,13 @@ class Store(Protocol):
         """The jobs that a worker holds now, and those that wait to be recovered."""
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
-        """Whether another job has left this very file since that moment."""
+        """Whether another job has left this very file, a film or one of its pictures, since that moment."""
 
     async def films(self, finished_before: float | None, limit: int) -> Sequence[Record]:
-        """Jobs whose film is still kept, oldest first; None for all ages."""
+        """Jobs whose film or pictures are still kept, oldest first; None for all ages."""
 
     def forget_film(self, job_id: JobId, now: float) -> Awaitable[None]:
-        """Notes that a job's film has been removed. The row stays."""
+        """Notes that a job's film or pictures have been removed. The row stays."""
 
     def delete(self, job_ids: Sequence[JobId]) -> Awaitable[Sequence[tuple[Job, Payload]]]:
         """Removes these jobs and all they left, unless they are processing; returns those it removed."""
@@ -143,104 +147,3 @@ class Store(Protocol):
 
     async def backup(self, path: str) -> None:
         """Writes a consistent copy of everything while the store is in use."""
-
-
-class FilmFacts(NamedTuple):
-    """What the gate read off a film."""
-
-    duration_seconds: float
-    width: int
-    height: int
-
-
-class Upload(Protocol):
-    """A film on its way in. Nothing of it is visible until it is published."""
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    @property
-    def sha256(self) -> str:
-        """Of the bytes written so far; final once sealed."""
-
-    async def write(self, data: bytes | memoryview) -> None:
-        """Takes more bytes. Raises `TooLarge` over the limit and `DiskFull` when the disk is."""
-
-    async def seal(self) -> None:
-        """Everything is on disk."""
-
-    async def inspect(self) -> FilmFacts:
-        """Reads the sealed file as a film. Raises `ResultRejected` with the gate's class."""
-
-    async def publish(self, name: str) -> None:
-        """Makes the sealed file appear whole under `name`, durably. Replaces nothing that readers have open."""
-
-    async def discard(self) -> None:
-        """Forgets the file unless it was published. Never fails."""
-
-
-class Image(NamedTuple):
-    """A checked input image."""
-
-    data: bytes
-    mime: str
-
-
-class ImageReader(Protocol):
-    """Turns what a client sent as an image into checked bytes."""
-
-    async def read_all(self, sources: Sequence[str]) -> Sequence[Image]:
-        """Decodes base64 and data URLs; fetches http(s) URLs where that is switched on.
-
-        Raises `InvalidValue` or `TooLarge`, naming what would be right.
-        """
-
-    def mime(self, data: bytes) -> str:
-        """The type of an image that was checked before."""
-
-
-class Film(NamedTuple):
-    """A stored film, for reading."""
-
-    name: str
-    size_bytes: int
-    #: Unix seconds of its last change.
-    modified_at: float
-
-
-class MediaStore(Protocol):
-    """Where films and input images live. A film has a name only once it is whole and checked."""
-
-    async def receive(self) -> Upload:
-        """Begins an upload. Raises `DiskFull` when there is no room for one."""
-
-    async def find(self, name: str) -> Film | None: ...
-
-    def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `stop`, in pieces. Raises `NotFound` where there is no such film."""
-
-    async def remove(self, name: str) -> bool:
-        """Removes a film; False where there was none."""
-
-    async def films(self) -> Sequence[Film]:
-        """Every published film, oldest first."""
-
-    async def digest(self, name: str) -> str:
-        """The SHA-256 of a stored film, read from disk."""
-
-    async def inspect(self, name: str) -> FilmFacts:
-        """Reads a stored film. Raises `ResultRejected` with the gate's class."""
-
-    async def save_input(self, data: bytes, name: str) -> None:
-        """Keeps an input image, durably, until `remove_input`."""
-
-    async def load_input(self, name: str) -> bytes: ...
-
-    async def remove_input(self, name: str) -> None:
-        """Removes an input image; no error where there was none."""
-
-    async def sweep_leftovers(self) -> int:
-        """Deletes unfinished uploads of an earlier run; returns how many."""
-
-    async def free_bytes(self) -> int:
-        """How much room the disk has."""

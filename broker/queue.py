@@ -4,16 +4,15 @@ Each deed is one act (`acts.py`, `results.py`, `deadlines.py`) applied by the st
 is durable, whoever waits is told. Knows nothing of HTTP, SQL, files or the environment.
 """
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from weakref import WeakValueDictionary
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 
 from broker.acts import AddChunks, Beat, Cancel, Fail, Release
 from broker.chunks import Chunk
-from broker.deadlines import Expire, Grace
-from broker.errors import BrokerError, DiskFull, NotFound, ResultRejected, ShuttingDown
+from broker.deadlines import Expire, GiveUp, Grace
+from broker.deliveries import Deliveries, hashed
+from broker.errors import BrokerError, DiskFull, NotFound, ShuttingDown
 from broker.failures import RULES, Failure
 from broker.handouts import Assignment, Poll, grant, lease_seconds
 from broker.ids import (
@@ -21,29 +20,26 @@ from broker.ids import (
     JobId,
     LeaseToken,
     Owner,
-    TokenHash,
     WorkerId,
     hash_token,
     new_lease_token,
 )
-from broker.jobs import Change, Job, JobKind, JobState, Result
+from broker.jobs import Change, Job, JobKind, JobState
 from broker.leases import Phase, Timers
+from broker.media_ports import PicturesUpload, Upload
 from broker.notifier import News, Notifier, Parked
-from broker.ports import Clock, Decide, JobView, MediaStore, Store, Upload
-from broker.results import Adopt, Complete, Verdict, attempt_of, judge
+from broker.outputs import Result
+from broker.ports import Clock, Decide, JobView, Store
+from broker.results import Adopt, Verdict
 from broker.retries import RATE_LIMIT_WAIT_SECONDS
 from broker.submissions import NewJob
 from broker.workers import Roster
-
-#: A film that another job has left within this time is not a new film.
-REPEAT_SECONDS = 24 * 3600.0
 
 
 class JobQueue:
     def __init__(
         self,
         store: Store,
-        media: MediaStore,
         notifier: Notifier,
         roster: Roster,
         clock: Clock,
@@ -51,14 +47,12 @@ class JobQueue:
         roll: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._media = media
         self._notifier = notifier
         self._roster = roster
         self._clock = clock
         self._timers = timers
         self._roll = roll
-        #: A lock lives as long as somebody holds it or waits for it.
-        self._finishing: WeakValueDictionary[JobId, asyncio.Lock] = WeakValueDictionary()
+        self._deliveries = Deliveries(store, notifier, clock)
         #: Set by the chore that watches the disk.
         self.is_disk_full = False
         #: Looks at deadlines when a claim found nothing; returns how many had passed. Set by the sweeper.
@@ -96,10 +90,17 @@ class JobQueue:
             job_id, Cancel(now, self.timers_for, owner, only_unsubmitted=only_unsubmitted)
         )
 
-    async def give_up(self, job_id: JobId) -> Job:
+    async def give_up(self, job_id: JobId, *, only_unsubmitted: bool = False) -> Job:
         """Cancels a job whose client waited as long as it would. A job that has just ended stays as it is."""
         message = "The client's wait was over before the answer came."
-        act = Cancel(self._clock.now(), self.timers_for, None, "client_wait_over", message)
+        act = Cancel(
+            self._clock.now(),
+            self.timers_for,
+            None,
+            "client_wait_over",
+            message,
+            only_unsubmitted,
+        )
         try:
             return await self._act(job_id, act)
         except BrokerError:
@@ -161,15 +162,7 @@ class JobQueue:
         finish_reason: str = "stop",
     ) -> tuple[Job, Verdict]:
         """The answer of a chat job; None for the text that has been streamed."""
-        act = Complete(
-            self._clock.now(),
-            JobKind.CHAT,
-            _hashed(token),
-            text=text,
-            reasoning=reasoning,
-            finish_reason=finish_reason,
-        )
-        return await self._complete(job_id, act)
+        return await self._deliveries.text(job_id, token, text, reasoning, finish_reason)
 
     async def complete_film(
         self, job_id: JobId, token: LeaseToken | None, upload: Upload
@@ -178,31 +171,17 @@ class JobQueue:
 
         Raises `ResultRejected` with the gate's class and leaves the job open; `LeaseLost`; `ResultConflict`.
         """
-        facts = await upload.inspect()
-        now = self._clock.now()
-        if await self._store.has_result(upload.sha256, now - REPEAT_SECONDS, job_id):
-            raise ResultRejected("repeated_file", "This file is another job's result.")
-        result = Result(
-            upload.sha256,
-            upload.size_bytes,
-            0,
-            now,
-            facts.duration_seconds,
-            facts.width,
-            facts.height,
-        )
-        act = Complete(now, JobKind.VIDEO, _hashed(token), result)
-        async with self._finishing_alone(job_id):
-            # The file first, the row second: a row never names a file that is not whole. Nothing else is
-            # done to this job meanwhile, so what is judged here still holds when the row is written.
-            verdict = await self._judged(job_id, act)
-            if verdict != Verdict.REPEATED:
-                await upload.publish(job_id + (".late" if verdict == Verdict.LATE else ""))
-            return await self._complete(job_id, act)
+        return await self._deliveries.film(job_id, token, upload)
+
+    async def complete_pictures(
+        self, job_id: JobId, token: LeaseToken | None, upload: PicturesUpload
+    ) -> tuple[Job, Verdict]:
+        """The pictures of an image job: all of them or none, else as a film."""
+        return await self._deliveries.pictures(job_id, token, upload)
 
     async def fail(self, job_id: JobId, token: LeaseToken | None, failure: Failure) -> Job:
         """The worker could not do it. The job returned says what was decided."""
-        act = Fail(self._clock.now(), self.timers_for, _hashed(token), failure, self._roll())
+        act = Fail(self._clock.now(), self.timers_for, hashed(token), failure, self._roll())
         before = await self._store.get(job_id)
         job = await self._act(job_id, act)
         if before is not None and before.job.lease is not None:
@@ -226,8 +205,21 @@ class JobQueue:
         return await self._act(job_id, Grace(self._clock.now(), self.timers_for))
 
     async def adopt(self, job_id: JobId, result: Result) -> Job:
-        """Completes a job whose film an earlier run of the broker had already made durable."""
+        """Completes a job whose film or pictures an earlier run of the broker had already made durable."""
         return await self._act(job_id, Adopt(self._clock.now(), result))
+
+    async def give_up_others(self, worker_id: WorkerId, held: Sequence[LeaseToken]) -> list[JobId]:
+        """This worker holds these leases and no others: what it held under another is lost, now."""
+        tokens, given_up = {hash_token(token) for token in held}, []
+        for job in await self._store.under_way():
+            lease = job.lease
+            if lease is None or lease.worker_id != worker_id or lease.token_hash in tokens:
+                continue
+            act = GiveUp(self._clock.now(), self.timers_for, lease.token_hash, self._roll())
+            with suppress(NotFound):  # Deleted meanwhile.
+                await self._act(job.id, act)
+                given_up.append(job.id)
+        return given_up
 
     def timers_for(self, kind: JobKind) -> Timers:
         return self._timers[kind]
@@ -251,7 +243,7 @@ class JobQueue:
 
     def _may_take(self, worker_id: WorkerId, kind: JobKind) -> bool:
         """Whether this worker would be handed a job of this kind now."""
-        if self.is_disk_full and kind == JobKind.VIDEO:
+        if self.is_disk_full and kind.leaves_files:
             return False
         worker = self._roster.find(worker_id)
         return worker is None or bool(self._roster.open_kinds(worker, (kind,), self._clock.now()))
@@ -265,40 +257,14 @@ class JobQueue:
             has_changed = change is not None
             return change
 
-        async with self._finishing_alone(job_id) if job_id in self._finishing else nullcontext():
+        is_finishing = self._deliveries.is_finishing(job_id)
+        async with self._deliveries.alone(job_id) if is_finishing else nullcontext():
             job = await self._store.change(job_id, noted)
         if has_changed:
             self._notifier.announce(News(job))
             if job.state == JobState.PENDING and job.ready_at is None:
                 self._notifier.wake(job.kind, prefer=job.reserved_for)
         return job
-
-    async def _complete(self, job_id: JobId, act: Complete) -> tuple[Job, Verdict]:
-        job = await self._store.change(job_id, act)
-        if act.published is not None:
-            self._notifier.announce(News(job, result=act.published))
-        return job, act.verdict
-
-    async def _judged(self, job_id: JobId, act: Complete) -> Verdict:
-        """What the act would do to the job as it stands, changing nothing."""
-        verdict = Verdict.PUBLISHED
-
-        def look(view: JobView) -> None:
-            nonlocal verdict
-            act.check_kind(view.job)
-            attempt_of(view, act.token_hash)
-            assert act.result is not None
-            verdict = judge(view, act.result.sha256)
-
-        await self._store.change(job_id, look)
-        return verdict
-
-    @asynccontextmanager
-    async def _finishing_alone(self, job_id: JobId) -> AsyncIterator[None]:
-        """While a film is made durable and its row written, nothing else is done to its job."""
-        lock = self._finishing.setdefault(job_id, asyncio.Lock())
-        async with lock:
-            yield
 
     def _note_standing(self, worker_id: WorkerId, job: Job, failure: Failure) -> None:
         if worker_id == UNNAMED_WORKER:
@@ -312,7 +278,3 @@ class JobQueue:
 
 async def _none_overdue() -> int:
     return 0
-
-
-def _hashed(token: LeaseToken | None) -> TokenHash | None:
-    return None if token is None else hash_token(token)

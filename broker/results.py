@@ -3,7 +3,6 @@
 Pure, as in `acts.py`. Whether a file is an acceptable film is decided in `media/`, before.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +10,8 @@ from broker.acts import ended_attempt
 from broker.chunks import ChunkKind, joined
 from broker.errors import InvalidValue, LeaseLost, ResultConflict
 from broker.ids import UNNAMED_WORKER, TokenHash
-from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome, Result
+from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome
+from broker.outputs import INCOMPLETE, Result, text_result
 from broker.ports import JobView
 
 
@@ -31,11 +31,16 @@ def judge(view: JobView, sha256: str) -> Verdict:
     if not job.state.is_final:
         return Verdict.PUBLISHED
     first = view.result() if job.state == JobState.COMPLETED else view.late_result()
-    if first is None:
+    if first is None or first.finish_reason == INCOMPLETE:
         return Verdict.LATE
     if first.sha256 == sha256:
         return Verdict.REPEATED if job.state == JobState.COMPLETED else Verdict.LATE
     raise ResultConflict()
+
+
+def _is_better(kept: Result | None) -> bool:
+    """Whether a late result is to be kept: none is yet, or only the beginning of an answer."""
+    return kept is None or kept.finish_reason == INCOMPLETE
 
 
 def attempt_of(view: JobView, token_hash: TokenHash | None) -> int:
@@ -83,7 +88,7 @@ class Complete:
         result = (self.result or self._answer(view, number))._replace(attempt=number)
         self.verdict, self.published = judge(view, result.sha256), None
         if self.verdict == Verdict.LATE:
-            return Change(job, late=result) if view.late_result() is None else None
+            return Change(job, late=result) if _is_better(view.late_result()) else None
         if self.verdict == Verdict.REPEATED:
             return None
         self.published = result
@@ -116,16 +121,7 @@ class Complete:
                 "The answer is empty. Report an error instead of completing the job.",
                 param="content",
             )
-        digest = hashlib.sha256(f"{self.finish_reason}\0{text}".encode()).hexdigest()
-        return Result(
-            sha256=digest,
-            size_bytes=len(text.encode()),
-            attempt=0,
-            finished_at=self.now,
-            text=text,
-            reasoning=reasoning,
-            finish_reason=self.finish_reason,
-        )
+        return text_result(text, reasoning, self.finish_reason, number, self.now)
 
 
 @dataclass(frozen=True, slots=True)

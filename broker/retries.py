@@ -66,6 +66,13 @@ def after_failure(job: Job, failure: Failure, now: float, timers: Timers, roll: 
     return _again(job, now, roll, code, message)
 
 
+def after_second(job: Job, failure: Failure, now: float, roll: float) -> Job:
+    """The job after a failure that it has had before, and that is recovered from once only."""
+    rule, counted = RULES[failure.failure_class], job._replace(losses=job.losses + 1)
+    message = f"{rule.message} {failure.detail}".strip()
+    return after_recovery(counted, now, roll, failure.failure_class, message)
+
+
 def _was_turned_away(job: Job, rule: Rule) -> bool:
     """The site refused the prompt as this very attempt pressed submit, and nothing there bears its name."""
     lease = job.lease

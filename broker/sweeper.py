@@ -8,9 +8,10 @@ import time
 
 from broker import chores
 from broker.log import ProgramLog
+from broker.media_ports import MediaStore
 from broker.notifier import SWEEP_SECONDS as POLL_SWEEP_SECONDS
 from broker.notifier import Notifier
-from broker.ports import Clock, MediaStore, Store
+from broker.ports import Clock, Store
 from broker.queue import JobQueue
 
 #: A loop that comes round this late was not running: stopped, suspended, starved.

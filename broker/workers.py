@@ -44,6 +44,10 @@ class Hello(NamedTuple):
     kinds: Sequence[JobKind]
     slots: int = 1
     page_state: str = "ready"
+    #: What a person should know of the page's state.
+    page_detail: str = ""
+    #: Of the page pack that it works with.
+    pack_version: str = ""
     capabilities: Mapping[str, Any] = {}
     quota: Mapping[str, Any] = {}
 

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from broker.config import Settings
 from broker.log import ProgramLog, RequestLog
+from broker.media_ports import ImageReader, MediaStore
 from broker.notifier import Notifier
-from broker.ports import Clock, ImageReader, MediaStore, Store
+from broker.ports import Clock, Store
 from broker.queue import JobQueue
 from broker.workers import Roster
 

@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "result_rejected": Kind(422, _INVALID),
     "queue_full": Kind(503, _SERVER, retry_after_seconds=5),
     "disk_full": Kind(507, _SERVER, retry_after_seconds=60),
+    "pack_unusable": Kind(503, _SERVER, can_retry=False),
     "shutting_down": Kind(503, _SERVER, retry_after_seconds=5),
     "store_failed": Kind(503, _SERVER, retry_after_seconds=2),
     "internal_error": Kind(500, _SERVER, can_retry=False),
@@ -62,6 +63,7 @@ JOB_KINDS: dict[str, Kind] = {
     "option_refused": Kind(400, _INVALID, can_retry=False),
     "bad_input": Kind(400, _INVALID, can_retry=False),
     "upload_rejected": Kind(400, _INVALID, can_retry=False),
+    "moderated": Kind(400, _INVALID, can_retry=False),
 }
 WORKER_ERROR = Kind(502, _SERVER, can_retry=False)
 #: Our names of these failures are not the ones that clients know.
@@ -69,6 +71,7 @@ _CLIENT_CODES = {
     "client_wait_over": "timeout",
     "expired": "timeout",
     "rate_limited": "rate_limit_exceeded",
+    "moderated": "content_policy_violation",
 }
 
 

@@ -1,4 +1,4 @@
-"""Films go out: whole, in ranges, or just their headers. The unguessable job id is the permission."""
+"""Films and pictures go out: whole, in ranges, or just their headers. The unguessable job id is the permission."""
 
 import re
 from typing import NamedTuple
@@ -8,11 +8,12 @@ from broker.api.errors import problem
 from broker.api.lean import Call, Door, Headers, Reply, Route
 from broker.errors import Gone, NotFound, NotReady
 from broker.ids import JobId, parse_job_id
-from broker.jobs import JobKind, Result
+from broker.jobs import JobKind
+from broker.outputs import Result, picture_names
+from broker.ports import Record
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _FIXED: Headers = [
-    (b"content-type", b"video/mp4"),
     (b"accept-ranges", b"bytes"),
     # A result never changes under its name, but it can be pruned: ask again, by tag.
     (b"cache-control", b"private, no-cache"),
@@ -26,6 +27,17 @@ class _Span(NamedTuple):
     stop: int
 
 
+class _File(NamedTuple):
+    """A file as it goes out."""
+
+    #: In the media store.
+    name: str
+    shown_name: str
+    mime: str
+    sha256: str
+    removed_at: float | None
+
+
 class FilmDoor:
     def __init__(self, deps: Deps) -> None:
         self._store = deps.store
@@ -34,48 +46,73 @@ class FilmDoor:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/videos/{file_name}", Door.MEDIA, handle=self.read),
+            Route("GET", "/images/{file_name}", Door.MEDIA, handle=self.read_picture),
             Route("GET", "/jobs/{job_id}/late.mp4", Door.ADMIN, handle=self.read_late),
+            Route(
+                "GET", "/jobs/{job_id}/late/{file_name}", Door.ADMIN, handle=self.read_late_picture
+            ),
         ]
 
     async def read(self, call: Call) -> Reply | None:
         """Download a video"""
         stem, _, ending = call.params["file_name"].rpartition(".")
-        job_id = parse_job_id(stem) if ending == "mp4" else None
-        record = await self._store.get(job_id) if job_id else None
+        record = await self._find(stem) if ending == "mp4" else None
         if record is None or record.job.kind != JobKind.VIDEO:
             raise NotFound("There is no such video.")
         if record.result is None:
             raise _unready(record.job.state.is_final)
-        return await self._serve(call, record.job.id, record.result, record.job.id)
+        return await self._serve(call, _film(record.job.id, record.result, record.job.id))
+
+    async def read_picture(self, call: Call) -> Reply | None:
+        """Download an image"""
+        stem, _, ending = call.params["file_name"].partition(".")
+        record = await self._find(stem)
+        found = _picture(record.job.id, record.result, ending) if record else None
+        if found is None:
+            raise NotFound("There is no such image.")
+        return await self._serve(call, found)
 
     async def read_late(self, call: Call) -> Reply | None:
         """Download a video that came after its job had ended"""
-        job_id = parse_job_id(call.params["job_id"])
-        record = await self._store.get(job_id) if job_id else None
+        record = await self._find(call.params["job_id"])
         if record is None or record.late is None or record.job.kind != JobKind.VIDEO:
             raise NotFound("There is no late video of this job.")
-        return await self._serve(call, f"{record.job.id}.late", record.late, record.job.id)
+        return await self._serve(call, _film(f"{record.job.id}.late", record.late, record.job.id))
 
-    async def _serve(self, call: Call, name: str, result: Result, job_id: JobId) -> Reply | None:
-        film = await self._media.find(name)
-        if film is None or result.removed_at is not None:
+    async def read_late_picture(self, call: Call) -> Reply | None:
+        """Download an image that came after its job had ended"""
+        record = await self._find(call.params["job_id"])
+        ending = call.params["file_name"]
+        found = _picture(f"{record.job.id}.late", record.late, ending) if record else None
+        if found is None:
+            raise NotFound("There is no such late image of this job.")
+        return await self._serve(call, found)
+
+    async def _find(self, text: str) -> Record | None:
+        job_id = parse_job_id(text)
+        return await self._store.get(job_id) if job_id else None
+
+    async def _serve(self, call: Call, file: _File) -> Reply | None:
+        film = await self._media.find(file.name)
+        if film is None or file.removed_at is not None:
             raise Gone()
-        tag = f'"{result.sha256}"'
+        tag = f'"{file.sha256}"'
         headers = [
             *_FIXED,
+            (b"content-type", file.mime.encode()),
             (b"etag", tag.encode()),
-            (b"content-disposition", f'inline; filename="{job_id}.mp4"'.encode()),
+            (b"content-disposition", f'inline; filename="{file.shown_name}"'.encode()),
         ]
         if tag in (call.header(b"if-none-match") or ""):
             await _send_head(call, 304, headers)
             return None
         span = _asked_span(call, film.size_bytes, tag)
         if span is None:
-            told = problem("range_not_satisfiable", f"The video has {film.size_bytes} bytes.")
+            told = problem("range_not_satisfiable", f"The file has {film.size_bytes} bytes.")
             return told._replace(
                 headers=((b"content-range", b"bytes */%d" % film.size_bytes),)
             ).reply()
-        await self._send(call, name, span, film.size_bytes, headers)
+        await self._send(call, file.name, span, film.size_bytes, headers)
         return None
 
     async def _send(
@@ -90,8 +127,15 @@ class FilmDoor:
         if call.scope["method"] == "HEAD":
             await _send_head(call, status, headers)
             return
+        pieces = self._media.read(name, span.start, span.stop)
+        try:
+            # Before the answer begins: it may have been pruned this moment.
+            first = await anext(pieces, b"")
+        except NotFound:
+            raise Gone() from None
         await call.start(status, headers)
-        async for piece in self._media.read(name, span.start, span.stop):
+        await call.send_part(first)
+        async for piece in pieces:
             await call.send_part(piece)
         await call.send_part(b"", is_last=True)
 
@@ -99,6 +143,21 @@ class FilmDoor:
 async def _send_head(call: Call, status: int, headers: Headers) -> None:
     await call.start(status, headers)
     await call.send_part(b"", is_last=True)
+
+
+def _film(name: str, result: Result, job_id: JobId) -> _File:
+    return _File(name, f"{job_id}.mp4", "video/mp4", result.sha256, result.removed_at)
+
+
+def _picture(stem: str, result: Result | None, ending: str) -> _File | None:
+    """The picture whose name goes on like this after its job's, if the result has it."""
+    if result is None:
+        return None
+    names = picture_names(stem, result.pictures)
+    for name, picture in zip(names, result.pictures, strict=True):
+        if name == f"{stem}.{ending}":
+            return _File(name, name, picture.mime, picture.sha256, result.removed_at)
+    return None
 
 
 def _unready(is_final: bool) -> NotFound | NotReady:

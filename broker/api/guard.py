@@ -34,6 +34,8 @@ from broker.ports import Clock
 
 #: Where FastAPI's error pages find the number of the request.
 REQUEST_ID = "broker.request_id"
+#: Our own extension, whose id follows from the key in its manifest. Let in where a worker has to call.
+OUR_EXTENSION = b"chrome-extension://cbbjidhpddkbmnhlnldimfkcageanjdb"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _FOREIGN_SITES = (b"cross-site", b"same-site")
 
@@ -158,7 +160,8 @@ class Guard:
         path, method = scope["path"], scope["method"]
         found = self._table.find(method, path)
         is_media = found is not None and found[0].door == Door.MEDIA
-        if not is_media and (refused := self._examine_browser(seen, server[1])):
+        is_worker = seen.origin == OUR_EXTENSION and found is not None and _is_for_workers(found[0])
+        if not is_media and (refused := self._examine_browser(seen, server[1], is_worker)):
             return refused, None
         if method == "OPTIONS" and seen.asks_preflight and seen.origin in self._origins:
             return self._preflight(path), None
@@ -173,11 +176,12 @@ class Guard:
             return False
         return self._is_open or _is_loopback(address)
 
-    def _examine_browser(self, seen: _Seen, port: int | None) -> Problem | None:
+    def _examine_browser(self, seen: _Seen, port: int | None, is_worker: bool) -> Problem | None:
         origin = seen.origin
         if origin is not None and origin in self._origins:
             return None
-        if seen.site in _FOREIGN_SITES or (origin is not None and not self._is_ours(origin, port)):
+        is_known = origin is None or is_worker or self._is_ours(origin, port)
+        if seen.site in _FOREIGN_SITES or not is_known:
             return problem(
                 "origin_not_allowed",
                 "Web pages and extensions may call only from an origin in ALLOWED_ORIGINS.",
@@ -273,6 +277,10 @@ def _see(headers: Headers) -> _Seen:
     return _Seen(hosts, origin, site, length, content_type, encoding, is_chunked, asks_preflight)
 
 
+def _is_for_workers(route: Route) -> bool:
+    return route.door == Door.WORKER or route.path == "/health"
+
+
 def _examine_body(route: Route, seen: _Seen) -> Problem | None:
     if not seen.is_chunked and seen.length in (None, b"0"):
         return None
@@ -304,7 +312,7 @@ def _is_loopback(address: str) -> bool:
 async def _answer(send: Send, reply: Reply | None, added: Headers, *, closes: bool) -> None:
     assert reply is not None
     headers: Headers = [*reply.headers, NO_STORE, *added]
-    if reply.status != 204:
+    if reply.status not in (204, 304):
         headers += [
             (b"content-type", reply.content_type),
             (b"content-length", b"%d" % len(reply.body)),

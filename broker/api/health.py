@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from broker import __version__
 from broker.api.deps import Deps
+from broker.api.present import WorkerShown, shown_workers
 from broker.errors import NotFound
+from broker.jobs import JobKind
 
 _DASHBOARD_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
@@ -26,23 +28,14 @@ _TYPES = {
 }
 
 
-class WorkerShown(BaseModel):
-    id: str
-    name: str
-    version: str
-    kinds: list[str]
-    page_state: str
-    is_paused: bool
-    aside: dict[str, str]
-    last_seen_seconds: float
-
-
 class Health(BaseModel):
     """How the broker is"""
 
     status: str
     version: str
+    #: By state, and by kind and state.
     jobs: dict[str, int]
+    jobs_by_kind: dict[str, dict[str, int]]
     waiting_polls: int
     workers: list[WorkerShown]
     disk_full: bool
@@ -60,6 +53,7 @@ class HealthDoor:
     def router(self) -> APIRouter:
         router = APIRouter()
         router.add_api_route("/", self.front, response_model=Health)
+        router.add_api_route("/health", self.health)
         router.add_api_route("/dashboard/{file_path:path}", self.dashboard, include_in_schema=False)
         return router
 
@@ -67,7 +61,7 @@ class HealthDoor:
         """Health for programs; the dashboard for a browser"""
         if "text/html" in request.headers.get("accept", ""):
             return self._page("index.html")
-        return JSONResponse((await self._health()).model_dump())
+        return JSONResponse((await self.health()).model_dump())
 
     async def dashboard(self, file_path: str) -> Response:
         return self._page(file_path)
@@ -82,31 +76,19 @@ class HealthDoor:
             headers={"content-security-policy": _DASHBOARD_POLICY, "cache-control": "no-cache"},
         )
 
-    async def _health(self) -> Health:
+    async def health(self) -> Health:
+        """Health, whoever asks"""
         jobs: Counter[str] = Counter()
-        for (_, state), count in (await self._store.count()).items():
+        by_kind: dict[str, dict[str, int]] = {kind: {} for kind in JobKind}
+        for (kind, state), count in (await self._store.count()).items():
             jobs[state] += count
+            by_kind[kind][state] = count
         return Health(
             status="draining" if self._notifier.is_draining else "ok",
             version=__version__,
             jobs=dict(jobs),
+            jobs_by_kind=by_kind,
             waiting_polls=self._notifier.parked_count,
-            workers=self._workers(),
+            workers=shown_workers(self._roster, self._clock.now()),
             disk_full=self._queue.is_disk_full,
         )
-
-    def _workers(self) -> list[WorkerShown]:
-        now = self._clock.now()
-        return [
-            WorkerShown(
-                id=worker.id,
-                name=worker.hello.name if worker.hello else "",
-                version=worker.hello.version if worker.hello else "",
-                kinds=[str(kind) for kind in worker.kinds],
-                page_state=worker.hello.page_state if worker.hello else "",
-                is_paused=worker.is_paused,
-                aside={str(kind): aside.reason for kind, aside in worker.aside.items()},
-                last_seen_seconds=round(now - worker.last_seen_at, 1),
-            )
-            for worker in self._roster.present(now)
-        ]

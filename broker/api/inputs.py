@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.ids import JobId
 from broker.jobs import Payload
-from broker.ports import Image, ImageReader, MediaStore
+from broker.media_ports import Image, ImageReader, MediaStore
 
 #: Stands in a stored request where an image was: `input:0` is the first of the job's inputs.
 _MARK = "input:"
@@ -39,19 +39,19 @@ def with_marks(value: Any, sources: Sequence[str]) -> Any:
 
 async def handed_over(
     media: MediaStore, images: ImageReader, payload: Payload
-) -> tuple[str | None, str | None]:
-    """What a worker gets: the first image as base64, and the request as JSON text, its images in place."""
+) -> tuple[list[str], str | None]:
+    """What a worker gets: the images as base64, and the request as JSON text, its images in place."""
     if not payload.inputs:
-        return None, payload.request
+        return [], payload.request
     loaded = [await media.load_input(name) for name in payload.inputs]
     encoded = [base64.b64encode(data).decode("ascii") for data in loaded]
+    if payload.request is None:
+        return encoded, None
     urls = [
         f"data:{images.mime(data)};base64,{text}"
         for data, text in zip(loaded, encoded, strict=True)
     ]
-    if payload.request is None:
-        return encoded[0], None
-    return encoded[0], json.dumps(_with_images(json.loads(payload.request), urls))
+    return encoded, json.dumps(_with_images(json.loads(payload.request), urls))
 
 
 def _with_images(value: Any, urls: Sequence[str]) -> Any:

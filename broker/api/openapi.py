@@ -79,12 +79,16 @@ def _parameter(name: str) -> dict[str, Any]:
 def _answer(route: Route) -> dict[str, Any]:
     if route.gives is None:
         schema = {"type": "string", "format": "binary"}
-        return {"description": "The film", "content": {"video/mp4": {"schema": schema}}}
+        return {"description": "The file", "content": {_file_type(route): {"schema": schema}}}
     described = (route.gives.__doc__ or "").strip()
     return {
         "description": described,
         "content": {"application/json": {"schema": _ref(route.gives)}},
     }
+
+
+def _file_type(route: Route) -> str:
+    return "video/mp4" if route.path.endswith(".mp4") or "videos" in route.path else "image/*"
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from broker.api.lean import JSON_BODY, Door, Route
 
 ORDINARY_ROUTES = [
     Route("GET", "/", Door.PUBLIC, is_noted=False),
+    Route("GET", "/health", Door.PUBLIC, is_noted=False),
     Route("GET", "/dashboard/{file_path:path}", Door.PUBLIC, is_noted=False),
     Route("GET", "/openapi.json", Door.PUBLIC),
     Route("GET", "/v1/models", Door.CLIENT),
@@ -13,6 +14,7 @@ ORDINARY_ROUTES = [
     Route("GET", "/jobs/{job_id}", Door.ADMIN),
     Route("DELETE", "/jobs/{job_id}", Door.ADMIN),
     Route("POST", "/jobs/{job_id}/retry", Door.ADMIN),
+    Route("GET", "/workers", Door.ADMIN),
     Route("POST", "/workers/{worker_id}/directives", Door.ADMIN, JSON_BODY),
     Route("DELETE", "/api/logs", Door.ADMIN),
 ]

@@ -166,6 +166,13 @@ class BrokerDoor:
             "PUT", f"/extension/result/{held.job_id}", content=content, headers=headers
         )
 
+    async def send_pictures(self, held: Assignment, pictures: Sequence[bytes]) -> None:
+        files = [
+            ("image", (f"{number}.png", data, "image/png"))
+            for number, data in enumerate(pictures, 1)
+        ]
+        await self._call("POST", "/extension/complete", data=held.lease, files=files)
+
     async def complete_chat(self, held: Assignment, content: str) -> None:
         await self._post(
             "complete/chat", {**held.lease, "content": content, "finish_reason": "stop"}

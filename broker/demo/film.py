@@ -1,8 +1,9 @@
-"""Makes the demo's films: real H.264 MP4s that show their prompt, and reads a film back frame by frame.
+"""Makes the demo's films, real H.264 MP4s that show their prompt, and its PNGs; reads a film back frame by frame.
 
 Turns pictures into files and files into figures. What is in the pictures is `picture.py`.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -84,6 +85,33 @@ def render_film(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def render_pictures(
+    count: int,
+    *,
+    job_id: str,
+    prompt: str,
+    size: tuple[int, int],
+    image: bytes | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[bytes]:
+    """PNGs that show the prompt and their number: the same job leaves the same bytes again.
+
+    Raises as `render_film` does.
+    """
+    require_film_tools()
+    from broker.demo.picture import Moment, Scene
+
+    scene = Scene(size, job_id=job_id, prompt=prompt, image=image)
+    pictures = []
+    for number in range(1, count + 1):
+        file = io.BytesIO()
+        scene.picture(Moment(number, count, 0)).save(file, "PNG")
+        pictures.append(file.getvalue())
+        if on_progress:
+            on_progress(100 * number // count)
+    return pictures
 
 
 def inspect_film(path: Path) -> FilmFacts:

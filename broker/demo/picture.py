@@ -1,4 +1,4 @@
-"""Draws the single pictures of a demo film: a drifting gradient, the prompt, the counters and a progress line.
+"""Draws the pictures of a demo film or image job: a drifting gradient, the prompt, the counters, a progress line.
 
 Stops at pixels: what becomes of the pictures is `film.py`.
 """
@@ -29,7 +29,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Moment(NamedTuple):
-    """Where in the film a picture stands. Frames count from 1."""
+    """Where in the film a picture stands. Frames count from 1; without a speed they are single pictures."""
 
     frame: int
     frames: int
@@ -41,6 +41,8 @@ class Moment(NamedTuple):
 
     @property
     def caption(self) -> tuple[str, str]:
+        if not self.fps:
+            return (f"image {self.frame} of {self.frames}", "")
         width = len(str(self.frames))
         seconds, all_seconds = self.frame / self.fps, self.frames / self.fps
         return (

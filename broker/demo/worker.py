@@ -17,23 +17,27 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from broker import __version__
 from broker.demo.answers import answer, words_of
 from broker.demo.door import Assignment, BrokerAway, BrokerDoor, Greeting, Refused
-from broker.demo.film import render_film, require_film_tools
+from broker.demo.film import render_film, render_pictures, require_film_tools
 from broker.demo.hold import Hold, Pauses, Stopped, patiently
 from broker.demo.mishaps import FilmToolsMissing, UnusableImage
 from broker.demo.page import DemoPage, Submission
 
 log = logging.getLogger("broker.demo.worker")
+T = TypeVar("T")
 
-KINDS = ("video", "chat")
+KINDS = ("video", "image", "chat")
+#: So many pictures where the client did not say.
+USUAL_PICTURES = 1
 #: Resolution → the short side in pixels.
 SHORT_SIDES = {"480p": 480, "720p": 720, "1080p": 1080}
 ASPECTS = ((1, 1), (16, 9), (9, 16), (4, 3), (3, 4), (3, 2), (2, 3))
@@ -179,11 +183,13 @@ class DemoWorker:
         """The job from its first beat to its delivery."""
         await hold.advance("preparing")
         submission = self._submission(hold.assignment)
-        name = "post_id" if hold.assignment.kind == "video" else "conversation_id"
+        name = "conversation_id" if hold.assignment.kind == "chat" else "post_id"
         await hold.advance("submitted", {name: submission.post_id})
         await hold.advance("generating")
         if hold.assignment.kind == "video":
             await self._make_film(hold, submission)
+        elif hold.assignment.kind == "image":
+            await self._make_pictures(hold, submission)
         else:
             await self._chat(hold, submission)
         self.page.forget(submission.post_id)
@@ -209,24 +215,32 @@ class DemoWorker:
     async def _make_film(self, hold: Hold, submission: Submission) -> None:
         with tempfile.TemporaryDirectory(prefix="demo-film-") as folder:
             film = Path(folder) / "film.mp4"
-            await self._render(hold, submission, film)
+            options = film_options(submission.options or {}, self._film_seconds)
+            await self._render(hold, submission, partial(render_film, film, **options))
             await hold.advance("downloading")
             await hold.advance("uploading")
             content = await asyncio.to_thread(film.read_bytes)
             await hold.deliver(lambda: self._door.send_film(hold.assignment, content))
 
-    async def _render(self, hold: Hold, submission: Submission, film: Path) -> None:
+    async def _make_pictures(self, hold: Hold, submission: Submission) -> None:
+        options = submission.options or {}
+        size = film_options(options, self._film_seconds)["size"]
+        count = options.get("n") or USUAL_PICTURES
+        made = await self._render(hold, submission, partial(render_pictures, count, size=size))
+        await hold.advance("downloading")
+        await hold.advance("uploading")
+        await hold.deliver(lambda: self._door.send_pictures(hold.assignment, made))
+
+    async def _render(self, hold: Hold, submission: Submission, render: Callable[..., T]) -> T:
         """Renders in a thread, which is told to stop, and waited for, when the job is taken away."""
         pace = _Pace(hold, self._least_seconds, asyncio.get_running_loop())
         rendering = asyncio.ensure_future(
             asyncio.to_thread(
-                render_film,
-                film,
+                render,
                 job_id=submission.job_id,
                 prompt=submission.prompt,
                 image=_bytes_of(submission.image),
                 on_progress=pace.step,
-                **film_options(submission.options or {}, self._film_seconds),
             )
         )
         try:
@@ -235,7 +249,7 @@ class DemoWorker:
             pace.stop.set()
             await asyncio.wait({rendering})
             rendering.exception()
-        await rendering
+        return await rendering
 
     async def _chat(self, hold: Hold, submission: Submission) -> None:
         text = answer(submission.prompt, request=submission.request, image=submission.image)
@@ -325,7 +339,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        if "video" in options.kinds:
+        if {"video", "image"} & set(options.kinds):
             require_film_tools()
     except FilmToolsMissing as missing:
         print(missing, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Keeps films and input images in one folder, whole or not at all. Does not know whose they are or what they show.
+"""Keeps films, pictures and input images in one folder, whole or not at all. Does not know whose they are.
 
 A film is written beside its place (`.incoming/*.part`), hashed on the way, synced, checked and renamed: a reader
 sees all of it or nothing, and so does the next start after a power cut.
@@ -18,11 +18,13 @@ from typing import Any
 import aiofiles
 
 from broker.errors import DiskFull, NotFound
-from broker.media.folder import BINARY, Folder, save_file
+from broker.media.folder import BINARY, Folder, save_file, take_away
 from broker.media.gate import inspect_film
+from broker.media.pictures import DiskPictures, read_pictures
 from broker.media.threads import DiskThreads, disk_errors, outcome
 from broker.media.upload import DiskUpload
-from broker.ports import Film, FilmFacts
+from broker.media_ports import Film, FilmFacts
+from broker.outputs import Picture
 
 #: One read from the disk, and all that a slow reader holds. A quarter faster than half of it with the next half read
 #: ahead, which the system does by itself.
@@ -31,7 +33,7 @@ FREE_BYTES_TRUSTED_SECONDS = 1.0
 
 
 class DiskMedia:
-    """A `broker.ports.MediaStore` on a local disk.
+    """A `broker.media_ports.MediaStore` on a local disk.
 
     Folders it makes are 0700 and files 0600; a folder that was there keeps the mode its owner gave it.
     """
@@ -49,14 +51,18 @@ class DiskMedia:
         """Waits for what the disk is doing, then lets the threads go. Nothing else may be called after it."""
         await asyncio.to_thread(self._threads.close)
 
-    async def receive(self) -> DiskUpload:
+    async def receive(self) -> DiskUpload[FilmFacts]:
         """Begins an upload. Raises `DiskFull` when there is less room than is to be kept free."""
-        if await self.free_bytes() < self._min_free_bytes:
-            raise DiskFull
-        return DiskUpload(self._folder, self._threads, self._max_upload_bytes)
+        await self._check_room()
+        return DiskUpload(self._folder, self._threads, self._max_upload_bytes, inspect_film)
+
+    async def receive_pictures(self) -> DiskPictures:
+        """Begins the upload of pictures, which together may have what a film may. Raises `DiskFull` as for one."""
+        await self._check_room()
+        return DiskPictures(self._folder, self._threads, self._max_upload_bytes)
 
     async def find(self, name: str) -> Film | None:
-        """The film of this name; None where there is none, or where the name could not be a film's."""
+        """The film or picture of this name; None where there is none, or where the name could not be one's."""
         try:
             return await self._threads.read(_look_up, self._folder, name)
         except NotFound:
@@ -81,15 +87,17 @@ class DiskMedia:
             self._threads.after(busy, _close_opened, opening)
 
     async def remove(self, name: str) -> bool:
-        """Removes a film; False where there was none. Raises `StoreFailed` where a reader prevents it (Windows)."""
+        """Removes a film, or all pictures of a job; False where there were none.
+
+        Raises `StoreFailed` where a reader prevents it (Windows).
+        """
         try:
-            await self._threads.read(os.unlink, self._folder.film(name))
+            return await self._threads.read(_remove, self._folder, name)
         except NotFound:
             return False
-        return True
 
     async def films(self) -> Sequence[Film]:
-        """Every published film, oldest first."""
+        """Every published film and set of pictures, oldest first."""
         return await self._threads.read(_list_films, self._folder)
 
     async def digest(self, name: str) -> str:
@@ -98,7 +106,11 @@ class DiskMedia:
 
     async def inspect(self, name: str) -> FilmFacts:
         """Reads a stored film. Raises `ResultRejected` with the gate's class."""
-        return await self._threads.read(lambda: inspect_film(self._folder.stored_film(name)))
+        return await self._threads.read(lambda: inspect_film(self._folder.stored_file(name)))
+
+    async def inspect_pictures(self, name: str) -> Sequence[Picture]:
+        """Reads the stored pictures of a job. Raises `ResultRejected` with the gate's class."""
+        return await self._threads.read(read_pictures, self._folder, name)
 
     async def save_input(self, data: bytes, name: str) -> None:
         """Keeps an input image, durably, until `remove_input`."""
@@ -132,24 +144,34 @@ class DiskMedia:
             self._free_bytes, self._free_bytes_seen_at = usage.free, time.monotonic()
         return self._free_bytes
 
+    async def _check_room(self) -> None:
+        if await self.free_bytes() < self._min_free_bytes:
+            raise DiskFull
+
 
 def _look_up(folder: Folder, name: str) -> Film:
-    found = folder.stored_film(name).stat()
+    found = folder.stored_file(name).stat()
     return Film(name, found.st_size, found.st_mtime)
 
 
 def _list_films(folder: Folder) -> Sequence[Film]:
-    films = [Film(name, found.st_size, found.st_mtime) for name, found in folder.stored_films()]
-    return sorted(films, key=lambda film: (film.modified_at, film.name))
+    return sorted(folder.stored(), key=lambda film: (film.modified_at, film.name))
+
+
+def _remove(folder: Folder, name: str) -> bool:
+    film = folder.film(name)
+    has_film = film.exists()
+    film.unlink(missing_ok=True)
+    return take_away(folder.pictures(name)) or has_film
 
 
 def _digest(folder: Folder, name: str) -> str:
-    with folder.stored_film(name).open("rb") as file:
+    with folder.stored_file(name).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open_and_read(folder: Folder, name: str, start: int, stop: int) -> tuple[int, bytes]:
-    fd = os.open(folder.stored_film(name), os.O_RDONLY | BINARY)
+    fd = os.open(folder.stored_file(name), os.O_RDONLY | BINARY)
     try:
         return fd, _read_at(fd, start, stop)
     except OSError:

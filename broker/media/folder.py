@@ -3,18 +3,25 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import BadSetting, NotFound
+from broker.media_ports import Film
 
-_FILM_NAME = re.compile(r"job_[0-9a-f]{32}(?:\.late)?", re.ASCII)
+_RESULT_NAME = re.compile(r"job_[0-9a-f]{32}(?:\.late)?", re.ASCII)
+_PICTURE_NAME = re.compile(
+    r"(job_[0-9a-f]{32}(?:\.late)?)\.((?:[1-9]|10)\.(?:png|jpg|webp))", re.ASCII
+)
 #: Lower case, because some disks do not tell the cases apart; nothing that is a device on Windows.
 _INPUT_NAME = re.compile(
     r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))(?=.{1,120}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*",
     re.ASCII,
 )
+#: The pictures of one job lie in a folder of their own, so that all of them appear and go at one stroke.
+PICTURES_ENDING = ".images"
 #: Without it Windows translates line ends.
 BINARY = getattr(os, "O_BINARY", 0)
 
@@ -37,26 +44,46 @@ class Folder:
 
     def film(self, name: str) -> Path:
         """Where the film of this name has its place. Raises `NotFound` for what is not a film's name."""
-        if not _FILM_NAME.fullmatch(name):
-            raise NotFound("There is no such video.")
-        return self.films / f"{name}.mp4"
+        return self._place(name, ".mp4")
 
-    def stored_film(self, name: str) -> Path:
-        """The film of this name, which is there. Raises `NotFound`, also for a link that leads out of the folder."""
-        path = Path(os.path.realpath(self.film(name)))
-        if path.parent != self.films or not path.is_file():
-            raise NotFound("There is no such video.")
+    def pictures(self, name: str) -> Path:
+        """The folder in which the pictures of this name have their place. Raises as `film` does."""
+        return self._place(name, PICTURES_ENDING)
+
+    def stored_file(self, name: str) -> Path:
+        """The film or the one picture of this name, which is there.
+
+        Raises `NotFound`, also for a link that leads out of the folder.
+        """
+        picture = _PICTURE_NAME.fullmatch(name)
+        place = self.pictures(picture[1]) / picture[2] if picture else self.film(name)
+        path = Path(os.path.realpath(place))
+        if path.parent != self.films / place.parent.relative_to(self.films) or not path.is_file():
+            raise NotFound("There is no such file.")
         return path
 
-    def stored_films(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Every film that is there, with what the disk says of it. Links are passed over."""
+    def stored_pictures(self, name: str) -> list[Path]:
+        """The pictures of this name, in order. Raises `NotFound` where there are none."""
+        with os.scandir(self.pictures(name)) as entries:
+            names = [f"{name}.{entry.name}" for entry in entries]
+        named = [match for name in names if (match := _PICTURE_NAME.fullmatch(name))]
+        named.sort(key=lambda match: int(match[2].partition(".")[0]))
+        return [self.stored_file(match[0]) for match in named]
+
+    def stored(self) -> Iterator[Film]:
+        """Every film and every set of pictures that is there. Links are passed over."""
         with os.scandir(self.films) as entries:
             for entry in entries:
-                name, dot, ending = entry.name.rpartition(".mp4")
-                is_named = bool(dot) and not ending and _FILM_NAME.fullmatch(name)
+                name, ending = os.path.splitext(entry.name)
+                is_named = ending in (".mp4", PICTURES_ENDING) and _RESULT_NAME.fullmatch(name)
                 with suppress(FileNotFoundError):  # Removed this moment.
-                    if is_named and entry.is_file(follow_symlinks=False):
-                        yield name, entry.stat()
+                    if is_named and (found := _stored(entry, is_folder=ending == PICTURES_ENDING)):
+                        yield Film(name, *found)
+
+    def _place(self, name: str, ending: str) -> Path:
+        if not _RESULT_NAME.fullmatch(name):
+            raise NotFound("There is no such file.")
+        return self.films / f"{name}{ending}"
 
     def input(self, name: str) -> Path:
         if not _INPUT_NAME.fullmatch(name):
@@ -74,8 +101,22 @@ class Folder:
     def sweep(self) -> int:
         leftovers = [path for path in self._incoming.glob("*.part") if path not in self._open_parts]
         for path in leftovers:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return len(leftovers)
+
+
+def _stored(entry: "os.DirEntry[str]", *, is_folder: bool) -> tuple[int, float] | None:
+    """How large it is, and when it was changed; None for what is not of that kind."""
+    if is_folder and entry.is_dir(follow_symlinks=False):
+        with os.scandir(entry) as files:
+            size_bytes = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        return size_bytes, entry.stat().st_mtime
+    if not is_folder and entry.is_file(follow_symlinks=False):
+        return entry.stat().st_size, entry.stat().st_mtime
+    return None
 
 
 def _make_folder(folder: Path) -> None:
@@ -111,6 +152,31 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 def put_in_place(part: Path, target: Path) -> None:
     os.replace(part, target)
     _sync_folder(target.parent)
+
+
+def put_together(files: Mapping[str, Path], part: Path, target: Path) -> None:
+    """Makes a folder of these files appear whole, in the place of one that was there."""
+    part.mkdir(mode=0o700)
+    try:
+        for name, file in files.items():
+            os.replace(file, part / name)
+        _sync_folder(part)
+        take_away(target)
+        put_in_place(part, target)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def take_away(folder: Path) -> bool:
+    """Removes a folder of pictures at one stroke; False where there was none."""
+    gone = folder.parent / ".incoming" / f"{secrets.token_hex(16)}.part"
+    try:
+        os.rename(folder, gone)
+    except FileNotFoundError:
+        return False
+    shutil.rmtree(gone, ignore_errors=True)
+    return True
 
 
 def save_file(data: bytes, part: Path, target: Path) -> None:

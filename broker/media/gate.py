@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from broker.errors import ResultRejected
-from broker.ports import FilmFacts
+from broker.media_ports import FilmFacts
 
 #: An MP4 with a single black frame has more.
 MIN_BYTES = 1024

@@ -66,16 +66,21 @@ def read_image(data: bytes) -> ImageFacts:
     """What kind of image this is, and how large. Raises `InvalidValue` or `TooLarge`, naming what would be right."""
     if len(data) > MAX_BYTES:
         raise _too_many_bytes()
-    reader = _reader(data)
-    try:
-        facts = reader(data)
-    except (struct.error, IndexError):
-        facts = None
+    facts = read_header(data)
     if facts is None:
         raise InvalidValue("The image is damaged or cut short.")
-    _check_size(facts)
-    _check_alone(data)
+    check_size(facts)
+    check_alone(data)
     return facts
+
+
+def read_header(data: bytes) -> ImageFacts | None:
+    """The type and size that an image claims; None where it is damaged. Raises `InvalidValue` for something else."""
+    reader = _reader(data)
+    try:
+        return reader(data)
+    except (struct.error, IndexError):
+        return None
 
 
 def _decoded_pieces(text: str) -> Iterator[bytes]:
@@ -98,7 +103,8 @@ def _too_many_bytes() -> TooLarge:
     return TooLarge(f"An image may have {MAX_BYTES // 1024**2} MiB at most.")
 
 
-def _check_size(facts: ImageFacts) -> None:
+def check_size(facts: ImageFacts) -> None:
+    """Raises `InvalidValue` for a picture without extent, and for one that would fill the memory when decoded."""
     if not facts.width or not facts.height:
         raise InvalidValue("The image has no size.")
     if facts.width * facts.height > MAX_PIXELS:
@@ -108,7 +114,7 @@ def _check_size(facts: ImageFacts) -> None:
         )
 
 
-def _check_alone(data: bytes) -> None:
+def check_alone(data: bytes) -> None:
     """Refuses a file that is an image to us and a page, a document or an archive to somebody else."""
     edges = data[:_MARKUP_REACH] + b"\0" + data[-_MARKUP_REACH:]
     if _MARKUP.search(edges) or _ends_as_zip(data):

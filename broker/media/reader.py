@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from broker.errors import InvalidValue
 from broker.media.fetch import fetch_image
 from broker.media.images import decode_image, read_image
-from broker.ports import Image
+from broker.media_ports import Image
 
 MAX_IMAGES = 8
 #: Decoding more than this would hold up the event loop for longer than a hop to a thread costs.

@@ -1,30 +1,37 @@
-"""A film on its way in: one part file, hashed as it is written. Who sends it, and why, is not known here."""
+"""A file on its way in: one part file, hashed as it is written. Who sends it, and why, is not known here."""
 
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import NoReturn
+from pathlib import Path
+from typing import Generic, NoReturn, TypeVar
 
 from broker.errors import BrokerError, StoreFailed, TooLarge
 from broker.media.folder import Folder, create_file, put_in_place, write_all
-from broker.media.gate import inspect_film
 from broker.media.threads import DiskThreads, outcome
-from broker.ports import FilmFacts
 
 #: One write to the disk: large enough that the hop to a thread costs little beside it. An upload holds two of these.
 GATHER_BYTES = 1024 * 1024
 
 
-class DiskUpload:
-    """A `broker.ports.Upload`: one part file. Its file is made by the first write to the disk.
+F = TypeVar("F")
+
+
+class DiskUpload(Generic[F]):
+    """A `broker.media_ports.Upload`, or one picture of several: one part file, made by the first write to the disk.
 
     Bytes are gathered in one buffer while a thread hashes and writes the other, so 2 MiB are held at most. The
     film path does without aiofiles: one hop for hash and write together is what keeps an upload at disk speed.
     """
 
-    def __init__(self, folder: Folder, threads: DiskThreads, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Folder, threads: DiskThreads, max_bytes: int, gate: Callable[[Path], F]
+    ) -> None:
+        """`gate` reads a whole file, in a thread, and says what it shows, or raises `ResultRejected`."""
+        self._gate = gate
         self._folder = folder
         self._threads = threads
         self._max_bytes = max_bytes
@@ -37,7 +44,7 @@ class DiskUpload:
         self._buffer, self._spare = bytearray(GATHER_BYTES), bytearray(GATHER_BYTES)
         self._filled = 0
         self._writing: Future[None] | None = None
-        self._inspecting: Future[FilmFacts] | None = None
+        self._inspecting: Future[F] | None = None
         self._failure: BrokerError | None = None
         self._is_over = False
 
@@ -54,6 +61,15 @@ class DiskUpload:
         digest.update(memoryview(self._buffer)[: self._filled])
         return digest.hexdigest()
 
+    @property
+    def is_sealed(self) -> bool:
+        return self._inspecting is not None
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes are until they are published."""
+        return self._part
+
     async def write(self, data: bytes | memoryview) -> None:
         """Takes more bytes. Raises `TooLarge` over the limit and `DiskFull` when the disk is.
 
@@ -64,7 +80,7 @@ class DiskUpload:
         view = memoryview(data)
         self._size_bytes += len(view)
         if self._size_bytes > self._max_bytes:
-            await self._fail(TooLarge(f"A video may have {self._max_bytes:,} bytes at most."))
+            await self._fail(TooLarge(f"The file may have {self._max_bytes:,} bytes at most."))
         while view:
             taken = min(len(view), GATHER_BYTES - self._filled)
             self._buffer[self._filled : self._filled + taken] = view[:taken]
@@ -79,12 +95,13 @@ class DiskUpload:
         await self._flush()
         await self._land()
         # The gate reads the same bytes while the disk takes its time.
-        self._inspecting = self._threads.start(inspect_film, self._part)
+        self._inspecting = self._threads.start(self._gate, self._part)
         self._writing = self._threads.start(self._sync)
         await self._land()
+        self._buffer = self._spare = bytearray()
 
-    async def inspect(self) -> FilmFacts:
-        """Reads the sealed file as a film. Raises `ResultRejected` with the gate's class."""
+    async def inspect(self) -> F:
+        """What the gate says of the sealed file. Raises `ResultRejected` with the gate's class."""
         assert self._inspecting, "Sealed first."
         return await outcome(self._inspecting, StoreFailed)
 

@@ -13,7 +13,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from broker import chores
 from broker.config import Settings
 from broker.log import ProgramLog, remove_logs
-from broker.ports import Clock, MediaStore, Store
+from broker.media_ports import MediaStore
+from broker.ports import Clock, Store
 
 GIB = 1024**3
 

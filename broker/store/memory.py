@@ -11,7 +11,8 @@ from typing import TypeVar
 from broker.chunks import Chunk
 from broker.errors import NotFound
 from broker.ids import JobId, Owner, TokenHash, WorkerId
-from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload, Result
+from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
+from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class MemoryStore:
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
         return any(
-            result.text is None and result.sha256 == sha256 and result.finished_at >= since
+            result.text is None and result.finished_at >= since and _is_or_holds(result, sha256)
             for results in (self._results, self._late)
             for job_id, result in results.items()
             if job_id != but
@@ -145,7 +146,7 @@ class MemoryStore:
         if change.result is not None:
             self._results.setdefault(job.id, change.result)
         if change.late is not None:
-            self._late.setdefault(job.id, change.late)
+            self._late[job.id] = change.late
 
     def _ripen(self, now: float) -> Sequence[JobKind]:
         for job in list(self._jobs.values()):
@@ -199,6 +200,9 @@ class _View:
         ended = self._store._attempts.get(self.job.id)
         return ended[-1] if ended else None
 
+    def has_failed_with(self, failure: str) -> bool:
+        return any(ended.failure == failure for ended in self._store._attempts.get(self.job.id, ()))
+
     def result(self) -> Result | None:
         return self._store._results.get(self.job.id)
 
@@ -242,6 +246,10 @@ def _claimed(job: Job, grant: Grant) -> Job:
         reserved_for=None,
         reserved_until=None,
     )
+
+
+def _is_or_holds(result: Result, sha256: str) -> bool:
+    return sha256 in (result.sha256, *(picture.sha256 for picture in result.pictures))
 
 
 def _passes(job: Job, wanted: JobFilter) -> bool:

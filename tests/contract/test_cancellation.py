@@ -19,16 +19,18 @@ from broker.handouts import Assignment, Poll
 from broker.ids import new_job_id
 from broker.jobs import JobKind, JobState
 from broker.leases import Phase
-from broker.media import upload as upload_module
+from broker.media import disk as disk_module
 from broker.media.disk import DiskMedia
+from broker.media_ports import FilmFacts
 from broker.notifier import Notifier
-from broker.ports import FilmFacts, JobFilter, Record
+from broker.ports import JobFilter, Record
 from broker.queue import JobQueue
 from broker.results import Verdict
 from broker.store.sqlite.store import SqliteStore
 from broker.workers import Roster
 from tests.support.builders import NOW, TIMERS, WORKER, a_new_job
 from tests.support.clock import ManualClock
+from tests.support.images import png_of
 from tests.support.running import run
 
 #: No deed waits as often as this.
@@ -75,7 +77,7 @@ class Desk:
         self.media = media
         self.folder = folder
         self.notifier = Notifier(50)
-        parts = (store, media, self.notifier, Roster(), ManualClock(NOW), TIMERS)
+        parts = (store, self.notifier, Roster(), ManualClock(NOW), TIMERS)
         self.queue = JobQueue(*parts)
 
     async def record(self, held: Assignment) -> Record:
@@ -102,11 +104,24 @@ class Desk:
         finally:
             await upload.discard()
 
+    async def deliver_pictures(self, held: Assignment) -> Verdict:
+        own = int(held.job.id[-6:], 16) + 1
+        upload = await self.media.receive_pictures()
+        try:
+            for height in (1, 2):
+                await upload.begin()
+                await upload.write(png_of(own, height))
+            await upload.seal()
+            deliver = self.queue.complete_pictures
+            return (await deliver(held.job.id, held.token, upload))[1]
+        finally:
+            await upload.discard()
+
 
 @pytest.fixture
 def open_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     facts = FilmFacts(6.0, 640, 360)
-    monkeypatch.setattr(upload_module, "inspect_film", lambda path: facts)
+    monkeypatch.setattr(disk_module, "inspect_film", lambda path: facts)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Desk]:
@@ -204,6 +219,26 @@ async def delivering(desk: Desk) -> Any:
     return desk.deliver(held), is_whole
 
 
+async def delivering_pictures(desk: Desk) -> Any:
+    held = await desk.held(JobKind.IMAGE)
+
+    async def is_whole() -> None:
+        record = await desk.record(held)
+        _is_completed_or_not(record)
+        films = [film for film in await desk.media.films() if film.name == held.job.id]
+        for film in films:
+            pictures = tuple(await desk.media.inspect_pictures(film.name))
+            assert len(pictures) == 2, "all of them or none"
+            if record.result is not None:
+                assert pictures == record.result.pictures
+        assert films or record.result is None
+        verdict = await desk.deliver_pictures(held)
+        assert verdict == (Verdict.REPEATED if record.result else Verdict.PUBLISHED)
+        assert (await desk.record(held)).job.state == JobState.COMPLETED
+
+    return desk.deliver_pictures(held), is_whole
+
+
 async def cancelling(desk: Desk) -> Any:
     held = await desk.held(JobKind.VIDEO)
 
@@ -225,7 +260,8 @@ def _is_completed_or_not(record: Record) -> None:
 
 @pytest.mark.parametrize("when", list(When))
 @pytest.mark.parametrize(
-    "scene", [submitting, claiming, beating, answering, delivering, cancelling]
+    "scene",
+    [submitting, claiming, beating, answering, delivering, delivering_pictures, cancelling],
 )
 def test_a_deed_that_is_cut_off_anywhere_is_whole_or_nothing(
     open_desk: Any, scene: Scene, when: When

@@ -1,6 +1,7 @@
 """The demo worker against a broker played by the test: what it says, in which order, and when it stops."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,6 +15,7 @@ from broker.demo.worker import DemoWorker
 from tests.support.scripted_broker import JOB, Answer, Broker, first, refuse, say
 
 pytestmark = pytest.mark.anyio
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
@@ -53,6 +55,24 @@ async def test_a_film_is_made_phase_by_phase_and_delivered_under_its_lease() -> 
     assert delivered["headers"]["x-lease-token"] == "lt_1"
     assert len(delivered["headers"]["x-content-sha256"]) == 64
     assert broker.films[0][4:8] == b"ftyp"
+
+
+async def test_images_are_made_in_the_number_and_shape_asked_for_and_delivered_together() -> None:
+    forms = []
+    for _ in range(2):
+        broker = Broker()
+        broker.hand_out(job_type="image", options={"aspect": "1:1", "n": 3})
+        async with at_work(broker):
+            forms.append((await broker.has_seen("complete"))["form"])
+        assert broker.phases()[1:3] == ["submitted", "generating"]
+        assert broker.bodies("beat")[1]["evidence"]["post_id"]
+
+    pictures = [part[: part.index(b"IEND") + 8] for part in forms[0].split(PNG_MAGIC)[1:]]
+    assert len(set(pictures)) == 3
+    assert [struct.unpack_from(">II", each, 8) for each in pictures] == [(360, 360)] * 3
+    assert b'name="lease_token"\r\n\r\nlt_1' in forms[0]
+    again = [part[: part.index(b"IEND") + 8] for part in forms[1].split(PNG_MAGIC)[1:]]
+    assert again == pictures, "what is recovered is what was lost"
 
 
 async def test_the_post_is_told_with_the_phase_that_cannot_be_undone() -> None:

@@ -35,6 +35,7 @@ from broker.handouts import Poll
 from broker.ids import UNNAMED_WORKER, JobId, LeaseToken, WorkerId
 from broker.jobs import Job, JobKind, JobState, OnLost
 from broker.leases import Phase
+from broker.outputs import digest_of
 from broker.ports import Store
 from broker.store.memory import MemoryStore
 from broker.store.sqlite.store import SqliteStore
@@ -234,7 +235,7 @@ class QueueMachine(WatchedQueue):
         first = max(0, len(kept) + start)
         sent = [Chunk(seq, ChunkKind.TEXT, f"{seq} ") for seq in range(first, first + count)]
         told = self.tried(self.queue.add_chunks(hand.job_id, hand.token, sent))
-        if job is not None and job.kind == JobKind.VIDEO:
+        if job is not None and job.kind != JobKind.CHAT:
             assert isinstance(told, InvalidValue)
             return
         if job is not None and job.state.is_final and isinstance(told, Job):
@@ -295,6 +296,10 @@ class QueueMachine(WatchedQueue):
         assert before.lease is not None
         assert told.losses == before.losses + (name not in FREE)
         known = self.known[hand.job_id]
+        if name == "result_rejected":
+            if known.rejections and known.on_lost != OnLost.RETRY:
+                assert (told.state, told.error_code) == (JobState.FAILED, name)
+            known.rejections += 1
         if name == "rate_limited" and told.state == JobState.PENDING and known.taken_in is None:
             assert told.ready_at is not None
             assert told.ready_at > max(self.clock.now(), retry_at or 0.0)
@@ -335,9 +340,12 @@ class QueueMachine(WatchedQueue):
     def completes(self, hand: Hand, is_stranger: bool, content: str) -> None:
         job = self.job(hand.job_id)
         token = STRANGER if is_stranger else hand.sent_token
-        is_film = (job is None or job.kind == JobKind.VIDEO) != (content == "wrong kind")
-        if is_film:
+        kinds = [job.kind if job else JobKind.VIDEO, *JobKind]
+        kind = next(k for k in kinds if (k == kinds[0]) != (content == "wrong kind"))
+        if kind == JobKind.VIDEO:
             self.deliver(hand, token, content)
+        elif kind == JobKind.IMAGE:
+            self.deliver_pictures(hand, token, content)
         else:
             told = self.tried(self.queue.complete_text(hand.job_id, token, content))
             self.expect_verdict(told, hand, JobKind.CHAT, token, content)
@@ -350,6 +358,37 @@ class QueueMachine(WatchedQueue):
             assert isinstance(told, ResultRejected)
         elif not (content == "shared" and isinstance(told, ResultRejected)):
             self.expect_verdict(told, hand, JobKind.VIDEO, token, upload.sha256)
+
+    def deliver_pictures(self, hand: Hand, token: LeaseToken | None, content: str) -> None:
+        own = {"shared": "picture", "junk": "<html>"}.get(
+            content, f"picture {content} {hand.job_id}"
+        )
+        upload = self.media.pictures(f"picture of {hand.job_id}".encode(), own.encode())
+        told = self.tried(self.queue.complete_pictures(hand.job_id, token, upload))
+        if content == "junk":
+            assert isinstance(told, ResultRejected)
+        elif not (content == "shared" and isinstance(told, ResultRejected)):
+            digest = digest_of(self.do(upload.inspect()))
+            self.expect_verdict(told, hand, JobKind.IMAGE, token, digest)
+
+    @HAS_LIVE
+    @rule(which=WHICH, is_kept=st.booleans())
+    def come_back_without(self, which: int, is_kept: bool) -> None:
+        """A worker says which leases it holds: all of its own but one, or all. What it does not name is lost."""
+        hand = self.live(which)
+        held = [
+            own
+            for own in self.hands
+            if own.worker == hand.worker and self.is_live(own) and (is_kept or own != hand)
+        ]
+        before = self.records
+        given_up = self.do(self.queue.give_up_others(hand.worker, [own.token for own in held]))
+        self.every_promise_holds()
+        assert self.is_live(hand) == is_kept
+        assert all(self.is_live(own) for own in held)
+        assert given_up == ([] if is_kept else [hand.job_id])
+        for job_id, record in before.items():
+            assert record == self.records[job_id] or job_id == hand.job_id
 
     @precondition(
         lambda self: any(worker.aside for worker in self.roster.present(self.clock.now()))

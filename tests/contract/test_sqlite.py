@@ -9,7 +9,7 @@ import pytest
 
 from broker.errors import BrokerRunning, DatabaseDamaged, SchemaTooNew, StartRefused, StoreFailed
 from broker.jobs import Payload
-from broker.store.sqlite import writer
+from broker.store.sqlite import rows, writer
 from broker.store.sqlite.connection import open_writer
 from broker.store.sqlite.store import SqliteStore
 from tests.support.builders import NOW, a_grant, a_job
@@ -118,6 +118,32 @@ def test_a_path_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StartRefused, match="DB_PATH"):
         open_writer(tmp_path / "file" / "jobs.db")
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from broker.store.sqlite import connection
+
+    path, job = tmp_path / "jobs.db", a_job()
+    steps = connection._migrations()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(connection, "_migrations", lambda: steps[:1])
+        db = open_writer(path)
+        db.execute(
+            f"INSERT INTO jobs VALUES (NULL, {', '.join('?' * len(rows.from_job(job)))})",
+            rows.from_job(job),
+        )
+        db.close()
+
+    async def scene() -> None:
+        async with a_store(path) as store:
+            record = await store.get(job.id)
+            assert record is not None
+            assert record.job == job
+
+    run(scene())
+    assert (tmp_path / "jobs.db.before-0002").exists()
 
 
 def test_an_older_schema_is_copied_before_it_is_changed(

@@ -23,6 +23,7 @@ from tests.support.builders import (
     a_film_result,
     a_grant,
     a_job,
+    a_picture_result,
 )
 from tests.support.running import run
 
@@ -527,3 +528,101 @@ def test_pieces_of_ended_answers_are_dropped_and_no_others(open_store: Open) -> 
             assert await store.chunks_after(running.id, 1, -1) == [piece]
 
     run(scene())
+
+
+def test_pictures_come_back_in_their_order_and_each_is_known_by_its_digest(
+    open_store: Open,
+) -> None:
+    job, other = a_job(JobKind.IMAGE), a_job(JobKind.IMAGE)
+    result = a_picture_result(*(f"{n}" for n in range(10, 0, -1)))
+    late = a_picture_result("a", "b", now=NOW + 1)
+
+    async def scene() -> None:
+        async with open_store() as store:
+            await kept(store, job, other)
+            await store.change(job.id, _completed_with(result))
+            await store.change(
+                other.id,
+                lambda view: Change(view.job.ended(JobState.FAILED, NOW + 1), late=late),
+            )
+            seen: list[object] = []
+            await store.change(other.id, lambda view: seen.append(view.late_result()))
+
+            record, beside = await store.get(job.id), await store.get(other.id)
+
+            assert record is not None
+            assert beside is not None
+            assert (record.result, record.late) == (result, None)
+            assert (beside.result, beside.late) == (None, late)
+            assert seen == [late]
+            assert [r.result or r.late for r in await store.films(None, 10)] == [result, late]
+            for digest in ("sha-of-10", "sha-of-1", "sha-of-b"):
+                assert await store.has_result(digest, NOW - 1, new_job_id())
+                assert not await store.has_result(digest, NOW + 2, new_job_id())
+            assert not await store.has_result("sha-of-1", NOW - 1, job.id)
+            assert not await store.has_result("sha-of-11", NOW - 1, new_job_id())
+            await store.forget_film(job.id, NOW + 9)
+            forgotten = await store.get(job.id)
+            assert forgotten is not None
+            assert forgotten.result == result._replace(removed_at=NOW + 9)
+            assert await store.delete([job.id])
+            assert not await store.has_result("sha-of-1", NOW - 1, new_job_id())
+
+    run(scene())
+
+
+def test_the_first_result_stays_and_of_late_ones_the_last(open_store: Open) -> None:
+    job = a_job()
+    first, second = a_film_result("first"), a_film_result("second")
+
+    async def scene() -> None:
+        async with open_store() as store:
+            await kept(store, job)
+            await store.change(job.id, _completed_with(first))
+            for result in (first, second):
+                await store.change(
+                    job.id, lambda view, result=result: Change(view.job, result=result, late=result)
+                )
+
+            record = await store.get(job.id)
+            assert record is not None
+            assert (record.result, record.late) == (first, second)
+
+    run(scene())
+
+
+def test_a_view_knows_how_earlier_attempts_failed(open_store: Open) -> None:
+    job = a_job()
+
+    def fails(view: JobView) -> Change:
+        lease = view.job.lease
+        assert lease is not None
+        ended = Attempt(
+            view.job.id,
+            view.job.attempt,
+            WORKER,
+            lease.token_hash,
+            NOW,
+            NOW,
+            Phase.ASSIGNED,
+            Outcome.FAILED,
+            f"class_{view.job.attempt}",
+        )
+        return Change(view.job.moved(JobState.PENDING)._replace(lease=None), ended=ended)
+
+    known: list[list[bool]] = []
+
+    def look(view: JobView) -> None:
+        known.append([view.has_failed_with(f"class_{n}") for n in (1, 2, 3)])
+
+    async def scene() -> None:
+        async with open_store() as store:
+            await kept(store, job)
+            await store.change(job.id, look)
+            for number in (1, 2):
+                await store.claim(a_grant(token=LeaseToken(f"lt_{number}")), NOW)
+                await store.change(job.id, fails)
+            await store.change(job.id, look)
+
+    run(scene())
+    assert known == [[False] * 3, [True, True, False]]

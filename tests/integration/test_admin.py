@@ -174,6 +174,89 @@ def test_hello_tells_which_leases_are_over(
     worker.upload(kept, new_film())
 
 
+def test_a_browser_that_comes_back_with_nothing_gets_its_job_to_recover_at_once(
+    client: httpx.Client, worker: ScriptedWorker, new_film: Callable[[], bytes]
+) -> None:
+    create(client, 1)
+    lost = worker.take()
+    worker.beat(lost, phase="submitted", evidence={"post_id": "p"})
+    hello = {"kinds": ["video"]}
+
+    worker.http.post("/extension/hello", json=hello)
+    assert worker.beat(lost).status_code == 200, "nothing was said of leases"
+    welcome = worker.http.post("/extension/hello", json=hello | {"held": []}).json()
+    again = worker.take()
+
+    assert welcome["lost"] == []
+    assert worker.beat(lost).json()["error"]["code"] == "lease_lost"
+    assert (again["job_id"], again["action"]) == (lost["job_id"], "recover")
+    assert again["evidence"] == {"post_id": "p"}
+    assert worker.upload(again, new_film()).status_code == 200
+
+
+def test_what_a_worker_says_of_itself_is_shown(
+    client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    said = {
+        "name": "Ann's Chrome",
+        "kinds": ["video", "image"],
+        "page_state": "selector_missing",
+        "page_detail": "imagine.submit was not found.",
+        "pack_version": "2026.1",
+        "capabilities": {"durations": [6, 10]},
+        "quota": {"videos_left": 3},
+    }
+    worker.http.post("/extension/hello", json=said)
+
+    (shown,) = [each for each in client.get("/workers").json()["data"] if each["id"] == "tester"]
+
+    assert {name: shown[name] for name in said} == said
+    assert set(shown["aside"].values()) == {"selector_missing"}
+    for path in ("/", "/health"):
+        workers = client.get(path).json()["workers"]
+        assert [each["page_detail"] for each in workers if each["id"] == "tester"]
+    for field, size in (("page_detail", 301), ("pack_version", 41)):
+        answer = worker.http.post("/extension/hello", json={field: "x" * size})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    worker.http.post("/extension/hello", json={"kinds": ["video"]})
+
+
+def test_jobs_are_counted_by_kind_too(client: httpx.Client) -> None:
+    create(client, 2)
+
+    health = client.get("/health", headers={"Accept": "text/html"}).json()
+
+    assert health["jobs_by_kind"]["video"]["pending"] == health["jobs"]["pending"] == 2
+    assert set(health["jobs_by_kind"]) == {"video", "image", "chat"}
+
+
+def test_the_page_pack_is_handed_out_and_a_worker_told_to_fetch_it(tmp_path: Path) -> None:
+    pack = tmp_path / "pack.json"
+    with BrokerProcess(tmp_path, pack_file=pack) as broker, ScriptedWorker(broker) as worker:
+        hello, get = {"kinds": ["video"]}, worker.http.get
+        assert get("/extension/pack").json()["error"]["code"] == "not_found"
+        assert worker.http.post("/extension/hello", json=hello).json()["pack_version"] is None
+
+        pack.write_text('{"version": "7", "rungs": []}')
+        first = get("/extension/pack")
+        assert (first.text, first.headers["cache-control"]) == (pack.read_text(), "no-store")
+        assert first.headers["content-type"] == "application/json"
+        tag = {"If-None-Match": first.headers["etag"]}
+        assert get("/extension/pack", headers=tag).status_code == 304
+        assert worker.http.post("/extension/hello", json=hello).json()["pack_version"] == "7"
+
+        pack.write_text('{"version": "8", "rungs": ["more"]}')
+        assert get("/extension/pack", headers=tag).json()["version"] == "8"
+        worker.http.post("/workers/tester/directives", json={"directive": "update_pack"})
+        told = worker.http.post("/extension/hello", json=hello).json()
+        assert (told["pack_version"], told["directives"]) == ("8", ["update_pack"])
+
+        pack.write_text('{"version": 8}')
+        broken = get("/extension/pack")
+        assert (broken.status_code, broken.json()["error"]["code"]) == (503, "pack_unusable")
+        assert worker.http.post("/extension/hello", json=hello).json()["pack_version"] is None
+
+
 def test_logs_are_removed_and_the_broker_writes_on(
     client: httpx.Client, broker: BrokerProcess
 ) -> None:

@@ -116,6 +116,7 @@ def test_images_reach_the_worker_in_place(client: httpx.Client, worker: Scripted
 
     (job,) = seen
     assert (job["prompt"], job["image"]) == ("What is this?", PNG)
+    assert job["images"] == [], "they stand in the request"
     request = job["request"]
     assert isinstance(request, dict)
     assert request["messages"][0]["content"] == content
@@ -293,3 +294,22 @@ def test_what_cannot_be_done_is_refused_by_name(
 
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+
+
+def test_an_answer_that_was_cut_off_is_kept_with_its_job(
+    client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    held: list[dict[str, str]] = []
+
+    def work(worker: ScriptedWorker) -> None:
+        held.append(job := worker.take("chat"))
+        worker.beat(job, phase="submitted")
+        worker.chunks(job, (0, "Once upon "), (1, "a time"))
+        worker.error(job, "The stream ended.", code="incomplete")
+
+    with meanwhile(work, worker):
+        answer = client.post("/v1/chat/completions", json=user("Tell me a story"))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "incomplete")
+    late = client.get(f"/jobs/{held[0]['job_id']}").json()["late_result"]
+    assert (late["text"], late["finish_reason"]) == ("Once upon a time", "incomplete")

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from broker.config import SHIPPED_PACK
+from tests.support.images import png_of
 from tests.support.server import BrokerProcess
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "worker-protocol.md"
@@ -60,20 +62,27 @@ DIALOGUES = dialogues()
 class Values:
     """What the document's placeholders stand for: given, or as the broker first answered."""
 
-    def __init__(self, known: dict[str, str], films: dict[str, bytes]) -> None:
-        self._known = known
-        self._films = films
+    def __init__(self, known: dict[str, str], files: dict[str, bytes]) -> None:
+        digests = {
+            f"{name}_sha256": hashlib.sha256(data).hexdigest() for name, data in files.items()
+        }
+        self._known = known | digests
+        self._files = files
+        self._of_files = re.compile(f"<({'|'.join(files)})>")
 
     def filled(self, text: str) -> str:
         return _PLACEHOLDER.sub(lambda found: self._known[found[1]], text)
 
     def bytes_of(self, body: str, *, is_form: bool) -> bytes:
-        """A body to be sent, or one that is expected, with the films in their places."""
+        """A body to be sent, or one that is expected, with the files in their places."""
         text = body.replace("\n", "\r\n") if is_form else body
-        parts = re.split(r"<(film|other_film)>", text)
+        parts = self._of_files.split(text)
         filled = [self.filled(part).encode() for part in parts[::2]]
-        films = [self._films[name] for name in parts[1::2]]
-        return b"".join(b for pair in zip(filled, [*films, b""], strict=True) for b in pair)
+        files = [self._files[name] for name in parts[1::2]]
+        return b"".join(b for pair in zip(filled, [*files, b""], strict=True) for b in pair)
+
+    def is_file(self, body: str) -> bool:
+        return self._of_files.fullmatch(body) is not None
 
     def check(self, shown: Any, told: Any, place: str = "answer") -> None:
         """That the broker said what the document shows; learns what its placeholders stand for."""
@@ -151,9 +160,9 @@ def test_a_dialogue_of_the_document_goes_as_it_is_written(
 ) -> None:
     settings, blocks = DIALOGUES[name]
     broker = brokers(settings)
-    film, other = new_film(), new_film()
-    known = {"url": broker.url, "film_sha256": hashlib.sha256(film).hexdigest()}
-    values = Values(known, {"film": film, "other_film": other})
+    files = {"film": new_film(), "other_film": new_film(), "pack": SHIPPED_PACK.read_bytes()}
+    files |= {"picture": png_of(640, 480), "other_picture": png_of(641, 480)}
+    values = Values({"url": broker.url}, files)
 
     with broker.client() as http:
         still_open: list[OpenCall] = []
@@ -224,7 +233,7 @@ def _compare(shown: Block, answer: httpx.Response, values: Values) -> None:
     for name, value in shown.headers.items():
         values.check_text(value, answer.headers.get(name), name)
     kind = shown.headers.get("Content-Type", "").partition(";")[0]
-    if kind == "application/json":
+    if kind == "application/json" and not values.is_file(shown.body):
         values.check(json.loads(shown.body), answer.json())
     elif kind == "text/event-stream":
         _compare_events(shown.body, answer.text, values)

@@ -8,7 +8,7 @@ from typing import Any
 from broker import chores
 from broker.failures import Failure
 from broker.handouts import Assignment, Poll
-from broker.ids import JobId, WorkerId
+from broker.ids import JobId, LeaseToken, WorkerId
 from broker.jobs import Job, JobKind, JobState
 from broker.leases import Phase
 from broker.notifier import Notifier
@@ -23,6 +23,7 @@ from tests.support.running import run
 
 FILM = b"film of a cat"
 OTHER_FILM = b"film of a dog"
+PICTURES = (b"picture of a cat", b"picture of another cat")
 
 
 class Desk:
@@ -38,7 +39,7 @@ class Desk:
     def use(self, store: MemoryStore) -> None:
         """Works on this store from now on."""
         self.store = store
-        parts = (store, self.media, self.notifier, self.roster, self.clock, TIMERS)
+        parts = (store, self.notifier, self.roster, self.clock, TIMERS)
         self.queue = JobQueue(*parts, lambda: 0.0)
 
     async def submit(self, kind: JobKind = JobKind.VIDEO, **fields: Any) -> JobId:
@@ -82,6 +83,13 @@ class Desk:
     async def deliver(self, held: Assignment, data: bytes = FILM) -> Verdict:
         upload = self.media.film(data)
         return (await self.queue.complete_film(held.job.id, held.token, upload))[1]
+
+    async def deliver_pictures(
+        self, held: Assignment, *files: bytes, token: LeaseToken | None = None
+    ) -> Verdict:
+        upload = self.media.pictures(*(files or PICTURES))
+        deliver = self.queue.complete_pictures
+        return (await deliver(held.job.id, token or held.token, upload))[1]
 
     async def passes(self, seconds: float) -> None:
         """Time passes, and the sweep comes round."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from broker.media.disk import DiskMedia
-from broker.ports import MediaStore, Upload
+from broker.media_ports import MediaStore, Upload
 from tests.support.running import run
 
 JOB = "job_" + "0a" * 16

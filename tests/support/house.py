@@ -49,6 +49,7 @@ class House:
         self.log = Log()
         routes = [
             Route("GET", "/", Door.PUBLIC),
+            Route("GET", "/health", Door.PUBLIC),
             Route("GET", "/videos/{file_name}", Door.MEDIA, handle=self.lean),
             Route("GET", "/extension/poll", Door.WORKER, handle=self.lean),
             Route("POST", "/extension/beat", Door.WORKER, JSON_BODY, self.reading),

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 from broker.errors import NotFound, ResultRejected
-from broker.ports import Film, FilmFacts
+from broker.media_ports import Film, FilmFacts
+from broker.outputs import Picture
 
 
 class MemoryUpload:
@@ -38,11 +39,43 @@ class MemoryUpload:
         """Nothing to do."""
 
 
+class MemoryPictures:
+    def __init__(self, media: "MemoryMedia", files: Sequence[bytes] = ()) -> None:
+        self._media = media
+        self._files = list(files)
+
+    async def begin(self) -> None:
+        self._files.append(b"")
+
+    async def write(self, data: bytes | memoryview) -> None:
+        self._files[-1] += bytes(data)
+
+    async def seal(self) -> None:
+        """Nothing to do."""
+
+    async def inspect(self) -> Sequence[Picture]:
+        return [_picture_of(data) for data in self._files]
+
+    async def publish(self, name: str) -> None:
+        self._media.sets[name] = self._files
+
+    async def discard(self) -> None:
+        """Nothing to do."""
+
+
+def _picture_of(data: bytes) -> Picture:
+    if not data.startswith(b"picture"):
+        raise ResultRejected("not_image", "Pictures here begin with the word picture.")
+    return Picture(hashlib.sha256(data).hexdigest(), len(data), "image/png", 640, 480)
+
+
 class MemoryMedia:
-    """Films that begin with `film` pass its gate."""
+    """Films that begin with `film` and pictures that begin with `picture` pass its gate."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        #: The pictures of jobs.
+        self.sets: dict[str, list[bytes]] = {}
         self.inputs: dict[str, bytes] = {}
         self.free = 10**12
 
@@ -51,6 +84,12 @@ class MemoryMedia:
 
     def film(self, data: bytes) -> MemoryUpload:
         return MemoryUpload(self, data)
+
+    async def receive_pictures(self) -> MemoryPictures:
+        return MemoryPictures(self)
+
+    def pictures(self, *files: bytes) -> MemoryPictures:
+        return MemoryPictures(self, files)
 
     async def find(self, name: str) -> Film | None:
         return Film(name, len(self.kept[name]), 0.0) if name in self.kept else None
@@ -61,15 +100,25 @@ class MemoryMedia:
         yield self.kept[name][start:stop]
 
     async def remove(self, name: str) -> bool:
-        return self.kept.pop(name, None) is not None
+        found = self.kept.pop(name, None), self.sets.pop(name, None)
+        return found != (None, None)
 
     async def films(self) -> Sequence[Film]:
-        return [Film(name, len(data), 0.0) for name, data in self.kept.items()]
+        sizes = {name: len(data) for name, data in self.kept.items()}
+        sizes |= {name: sum(map(len, files)) for name, files in self.sets.items()}
+        return [Film(name, size_bytes, 0.0) for name, size_bytes in sizes.items()]
 
     async def digest(self, name: str) -> str:
         return hashlib.sha256(self.kept[name]).hexdigest()
 
+    async def inspect_pictures(self, name: str) -> Sequence[Picture]:
+        if name not in self.sets:
+            raise NotFound()
+        return [_picture_of(data) for data in self.sets[name]]
+
     async def inspect(self, name: str) -> FilmFacts:
+        if name not in self.kept:
+            raise NotFound()
         return await MemoryUpload(self, self.kept[name]).inspect()
 
     async def save_input(self, data: bytes, name: str) -> None:

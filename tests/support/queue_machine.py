@@ -18,6 +18,7 @@ from broker.errors import BrokerError, InvalidValue, LeaseLost, NotFound, Result
 from broker.ids import UNNAMED_WORKER, JobId, LeaseToken, WorkerId, hash_token
 from broker.jobs import Action, Job, JobKind, JobState, OnLost
 from broker.notifier import Notifier
+from broker.outputs import INCOMPLETE, Result, digest_of
 from broker.ports import JobFilter, Record, Store
 from broker.queue import JobQueue
 from broker.results import Verdict
@@ -53,6 +54,8 @@ class Known:
     #: The attempt in which the site took the prompt; None while nothing is spent.
     taken_in: int | None = None
     was_retried: bool = False
+    #: How often a worker said that what it found was not valid.
+    rejections: int = 0
     evidence: str | None = None
     #: What each attempt has streamed.
     streamed: dict[int, list[Chunk]] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class WatchedQueue(RuleBasedStateMachine):
         self.closing = AsyncExitStack()
         self.store: Any = await self.closing.enter_async_context(self.open_store())
         self.roster = Roster()
-        parts = (self.store, self.media, Notifier(50), self.roster, self.clock, TIMERS)
+        parts = (self.store, Notifier(50), self.roster, self.clock, TIMERS)
         self.queue = JobQueue(*parts, lambda: 0.5)
         await chores.adopt_films(self.queue, self.store, self.media, self.clock)
         await chores.grant_grace(self.queue, self.store)
@@ -170,7 +173,7 @@ class WatchedQueue(RuleBasedStateMachine):
         if token is None and isinstance(told, LeaseLost):
             assert not self.is_live(hand) or not _is_legacy(record.job)
             return
-        first = record.result or record.late
+        first = record.result or (None if _is_partial(record.late) else record.late)
         is_same = first is not None and content in (first.text, first.sha256)
         if first is not None and not is_same:
             assert isinstance(told, ResultConflict)
@@ -202,7 +205,8 @@ class WatchedQueue(RuleBasedStateMachine):
         assert record.job.deadline_at == float("inf")
         assert record.job.error_code or record.job.state == JobState.COMPLETED
         known.end = known.end or record
-        late = known.end.late or record.late
+        late = record.late if _is_partial(known.end.late) else known.end.late or record.late
+        assert late is not None or known.end.late is None
         assert record == known.end._replace(late=late), "terminal is final"
         known.end = record
 
@@ -227,8 +231,15 @@ class WatchedQueue(RuleBasedStateMachine):
             for name, result in ((job_id, record.result), (f"{job_id}.late", record.late))
             if result is not None and result.text is None
         }
-        media = self.media.kept
-        assert {name: self.media.film(data).sha256 for name, data in media.items()} == kept
+        found = {name: self.media.film(data).sha256 for name, data in self.media.kept.items()}
+        for name in self.media.sets:
+            found[name] = digest_of(self.do(self.media.inspect_pictures(name)))
+        assert found == kept
+
+
+def _is_partial(result: Result | None) -> bool:
+    """The beginning of an answer, which the whole may replace."""
+    return result is not None and result.finish_reason == INCOMPLETE
 
 
 def _is_legacy(job: Job) -> bool:

@@ -27,6 +27,7 @@ class Broker:
             "job_type": "video",
             "prompt": "A cat",
             "image": None,
+            "images": [],
             "request": None,
             "lease_token": "lt_1",
             "attempt": 1,
@@ -62,6 +63,8 @@ class Broker:
         if request.method == "PUT":
             call, body = "result", {"headers": request.headers}
             self.films.append(request.content)
+        elif call == "complete":
+            body = {"form": request.content}
         else:
             body = json.loads(request.content)
         async with self._news:

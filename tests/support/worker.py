@@ -54,6 +54,10 @@ class ScriptedWorker:
             files={"video": ("video.mp4", film, "video/mp4")},
         )
 
+    def upload_images(self, job: dict[str, Any], *images: bytes) -> httpx.Response:
+        files = [("image", (f"{n}.png", data, "image/png")) for n, data in enumerate(images, 1)]
+        return self.http.post("/extension/complete", data=self._held(job), files=files)
+
     def error(self, job: dict[str, Any], text: str, **fields: Any) -> httpx.Response:
         return self.http.post("/extension/error", json={**self._held(job), "error": text, **fields})
 

@@ -10,7 +10,8 @@ from broker.chunks import Chunk, ChunkKind
 from broker.ids import JobId, new_job_id
 from broker.jobs import Action, JobKind, JobState, Payload
 from broker.leases import Phase
-from broker.ports import Film, JobFilter
+from broker.media_ports import Film
+from broker.ports import JobFilter
 from broker.store.memory import MemoryStore
 from tests.support.builders import NOW, a_job, a_new_job
 from tests.support.desk import FILM, Desk, in_loop

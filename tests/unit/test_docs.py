@@ -15,7 +15,7 @@ from broker.api.errors import JOB_KINDS, KINDS, WORKER_ERROR, problem_of_job
 from broker.api.extension import wire
 from broker.api.lean import Door, Route, RouteTable
 from broker.api.openai.models import MODELS
-from broker.api.openai.wire import CreateVideo
+from broker.api.openai.wire import CreateImage, CreateVideo, ImagesMade
 from broker.api.table import ORDINARY_ROUTES
 from broker.app import Application
 from broker.config import Settings
@@ -92,7 +92,7 @@ def test_every_setting_is_told_with_its_true_default() -> None:
     assert set(told) == all_variables()
     assert Settings.from_env(told) == Settings()
     empty = {name for name, value in told.items() if value == ""}
-    assert empty == {"PUBLIC_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS"}
+    assert empty == {"PUBLIC_BASE_URL", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "PACK_FILE"}
 
 
 def test_the_example_environment_has_every_setting_with_its_default() -> None:
@@ -166,11 +166,13 @@ def test_the_timers_have_their_true_defaults() -> None:
     told = {row[0]: row[1:] for row in rows(section("docs/job-life.md", "Timers"))}
     defaults = Settings()
 
-    for video, chat, set_by in told.values():
+    for *seconds, set_by in told.values():
         settings = [getattr(defaults, name.lower()) for name in named(set_by)]
         if settings:
-            assert (float(video), float(chat)) == (settings[0], settings[-1]), set_by
-    fixed = [float(video) for video, _, set_by in told.values() if set_by == "fixed"]
+            # One for all kinds, or one for each.
+            expected = settings * (len(JobKind) // len(settings))
+            assert [float(each) for each in seconds] == expected, set_by
+    fixed = [float(video) for video, *_, set_by in told.values() if set_by == "fixed"]
     assert fixed == [
         defaults.timers[JobKind.VIDEO].reserve_seconds,
         retries.BACKOFF_SECONDS,
@@ -202,7 +204,7 @@ def test_every_error_code_is_told_with_its_status_and_type() -> None:
 
 
 def test_every_translated_code_of_a_job_is_told() -> None:
-    text = section("docs/api.md", "When the job of a waiting chat client fails")
+    text = section("docs/api.md", "When the job of a waiting client fails")
     told = {
         named(row[0])[0]: (int(row[1]), named(row[2])[0], named(row[3])[0])
         for row in rows(text)
@@ -313,14 +315,30 @@ def test_every_field_of_a_video_request_is_told() -> None:
     assert set(column(text)) == set(CreateVideo.model_fields)
 
 
+def test_every_field_of_an_image_request_and_its_answer_is_told() -> None:
+    asked, _, told = section("docs/api.md", "`POST /v1/images/generations`").partition(
+        "Other fields"
+    )
+
+    assert set(column(asked)) == set(CreateImage.model_fields)
+    assert set(column(told)) == set(ImagesMade.model_fields)
+
+
 def test_every_model_directive_and_gate_class_is_told() -> None:
-    gate = (BROKER / "media" / "gate.py").read_text(encoding="utf-8")
-    refused = set(re.findall(r'_refuse\(\s*"([a-z_0-9]+)"', gate)) | {"damaged", "repeated_file"}
+    refusal = re.compile(r'_(?:refuse|check)\([^"\n]*\s*"([a-z_0-9]+)"')
+    films, pictures = (
+        set(refusal.findall((BROKER / "media" / name).read_text(encoding="utf-8")))
+        for name in ("gate.py", "pictures.py")
+    )
     film = section("docs/worker-protocol.md", "`PUT /extension/result/{job_id}`")
 
     assert column(section("docs/worker-protocol.md", "Directives")) == list(Directive)
     assert set(GiveDirective.model_fields) == {"directive"}
-    assert set(column(film)) >= refused
+    assert set(column(film)) >= films | {"damaged", "repeated_file"}
+    assert len(pictures) == 4
+    assert set(column(section("docs/worker-protocol.md", "`POST /extension/complete`"))) >= (
+        pictures | {"repeated_file"}
+    )
     assert column(section("docs/api.md", "`GET /v1/models`")) == list(MODELS)
     for verdict in results.Verdict:
         assert f"`{verdict}`" in section(

@@ -1,12 +1,18 @@
 """The guard: who may call, decided on the request line and headers alone, before a byte of the body is read."""
 
+import base64
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker.api.guard import OUR_EXTENSION
 from tests.support.house import Answer, House
 from tests.support.running import run
 
+ROOT = Path(__file__).parents[2]
 OURS = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 OTHERS = "chrome-extension://ponmlkjihgfedcbaponmlkjihgfedcba"
 PAGE = "https://page.example"
@@ -206,6 +212,92 @@ def test_two_origins_are_nobodys(house: House) -> None:
         answer = house.knock(path="/jobs", headers=who(HERE), more=[(b"origin", second.encode())])
 
         assert (answer.status, answer.reached) == (403, "")
+
+
+#: What a worker has to call.
+WORKER_CALLS = [
+    ("GET", POLL, {}),
+    ("HEAD", POLL, {}),
+    ("POST", BEAT, JSON),
+    ("POST", DONE, FORM),
+    ("GET", "/health", {}),
+]
+OTHER_CALLS = [
+    ("GET", "/", {}),
+    ("GET", "/jobs", {}),
+    ("DELETE", "/jobs", {}),
+    ("GET", "/jobs/job_1", {}),
+    ("POST", "/v1/videos/generations", JSON),
+    ("POST", "/workers/wrk_1/directives", JSON),
+    ("GET", "/nowhere", {}),
+    ("DELETE", POLL, {}),
+    ("OPTIONS", BEAT, ASKS),
+]
+SHIPPED = OUR_EXTENSION.decode()
+STRANGE_IDS = [
+    OTHERS,
+    f"{SHIPPED}x",
+    SHIPPED[:-1],
+    f"{SHIPPED}/",
+    SHIPPED.upper(),
+    SHIPPED.replace("chrome", "moz"),
+    SHIPPED.replace("chrome-extension", "https"),
+    f"{SHIPPED}.evil.example",
+    f"{SHIPPED} {OTHERS}",
+]
+
+
+def test_the_extension_that_ships_has_the_id_of_its_key() -> None:
+    manifest = json.loads((ROOT / "extension" / "manifest.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(base64.b64decode(manifest["key"])).hexdigest()
+
+    letters = "".join(chr(ord("a") + int(digit, 16)) for digit in digest[:32])
+    assert f"chrome-extension://{letters}" == SHIPPED
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), WORKER_CALLS)
+def test_the_extension_that_ships_may_call_as_a_worker_without_a_setting(
+    house: House, method: str, path: str, headers: dict[str, str]
+) -> None:
+    for site in (None, "none"):
+        answer = house.knock(method, path, who(SHIPPED, site) | headers)
+
+        assert answer.status == 200
+        assert answer.reached
+        assert cors(answer) == {}
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), OTHER_CALLS)
+def test_the_extension_that_ships_may_call_nothing_else(
+    house: House, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = house.knock(method, path, who(SHIPPED, "none") | headers)
+
+    assert (answer.status, answer.reached, answer.reads) == (403, "", 0)
+
+
+@pytest.mark.parametrize("origin", STRANGE_IDS)
+@pytest.mark.parametrize(("method", "path", "headers"), [*WORKER_CALLS, *OTHER_CALLS])
+def test_no_other_extension_may_call_anything(
+    house: House, method: str, path: str, headers: dict[str, str], origin: str
+) -> None:
+    answer = house.knock(method, path, who(origin, "none") | headers)
+
+    assert (answer.status, answer.reached, answer.reads) == (403, "", 0)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_without_permission_for_the_address_the_extension_takes_no_job_that_it_cannot_read(
+    house: House, site: str
+) -> None:
+    """Without CORS headers the browser would keep the answer from it, and the job would be lost to it."""
+    assert house.knock("GET", POLL, who(SHIPPED, site)).status == 403
+
+
+def test_two_origins_are_not_the_extensions(house: House) -> None:
+    answer = house.knock("GET", POLL, who(SHIPPED), more=[(b"origin", SHIPPED.encode())])
+
+    assert (answer.status, answer.reached) == (403, "")
 
 
 # Routes.

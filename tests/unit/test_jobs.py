@@ -19,7 +19,8 @@ WAYS = {
 
 def test_states_and_kinds_are_the_seeds_words() -> None:
     assert list(JobState) == ["pending", "processing", "completed", "failed", "cancelled"]
-    assert list(JobKind) == ["video", "chat"]
+    assert list(JobKind) == ["video", "image", "chat"]
+    assert [kind for kind in JobKind if kind.leaves_files] == ["video", "image"]
     assert list(OnLost) == ["recover", "retry", "fail"]
     assert list(Action) == ["submit", "recover"]
     phases = ["assigned", "preparing", "submitted", "generating", "downloading", "uploading"]

@@ -15,8 +15,9 @@ from broker.errors import (
     StoreFailed,
 )
 from broker.ids import UNNAMED_WORKER, LeaseToken, TokenHash, hash_token
-from broker.jobs import Attempt, Job, JobKind, JobState, Outcome, Result
+from broker.jobs import Attempt, Job, JobKind, JobState, Outcome
 from broker.leases import Phase
+from broker.outputs import Result
 from broker.results import Adopt, Complete, Verdict
 from tests.support.builders import NOW, TOKEN, WORKER, a_film_result, a_job, a_lease
 from tests.support.desk import FILM, OTHER_FILM, Desk, Gate, in_loop, turns

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from broker.chunks import Chunk, ChunkKind
+from broker.errors import ResultConflict
 from broker.failures import RULES, Failure, classify
 from broker.ids import UNNAMED_WORKER, WorkerId
 from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome
@@ -18,6 +19,7 @@ from broker.retries import (
     after_undelivered,
     backoff_seconds,
 )
+from broker.workers import Hello
 from tests.support.builders import NOW, TIMERS, WORKER, a_job, a_lease
 from tests.support.desk import Desk, in_loop
 
@@ -398,6 +400,176 @@ async def test_a_limited_worker_is_left_in_peace_until_the_limit_ends(desk: Desk
     await desk.passes(31)
 
     assert await desk.claim(JobKind.CHAT) is not None
+
+
+@pytest.mark.parametrize("kind", [JobKind.VIDEO, JobKind.IMAGE])
+@in_loop
+async def test_a_result_that_is_not_valid_is_looked_for_once_more_and_then_given_up(
+    desk: Desk, kind: JobKind
+) -> None:
+    held = await desk.held(kind, Phase.DOWNLOADING)
+    first = await desk.fail(held, "result_rejected")
+    assert (first.state, first.waiting_reason) == (JobState.PENDING, "recovering")
+    await desk.passes(10)
+    again = await desk.taken()
+    assert again.action == Action.RECOVER
+
+    second = await desk.fail(again, "result_rejected")
+
+    assert (second.state, second.error_code) == (JobState.FAILED, "result_rejected")
+
+
+@in_loop
+async def test_a_recovery_that_was_lost_in_between_does_not_make_it_the_first_time_again(
+    desk: Desk,
+) -> None:
+    held = await desk.held(phase=Phase.DOWNLOADING)
+    await desk.fail(held, "result_rejected")
+    await desk.passes(10)
+    await desk.beat(await desk.taken())
+    await desk.passes(150)
+    await desk.passes(30)
+
+    second = await desk.fail(await desk.taken(), "result_rejected")
+
+    assert (second.state, second.error_code) == (JobState.FAILED, "result_rejected")
+
+
+@in_loop
+async def test_where_the_client_allowed_it_a_result_that_is_not_valid_is_made_once_more(
+    desk: Desk,
+) -> None:
+    held = await desk.held(phase=Phase.DOWNLOADING, on_lost=OnLost.RETRY)
+    await desk.fail(held, "result_rejected")
+    await desk.passes(10)
+    await desk.fail(await desk.taken(), "result_rejected")
+    await desk.passes(60)
+    anew = await desk.taken()
+    assert anew.action == Action.SUBMIT
+    await desk.beat(anew, Phase.DOWNLOADING)
+
+    last = await desk.fail(anew, "result_rejected")
+
+    assert (last.state, last.error_code) == (JobState.FAILED, "result_rejected")
+
+
+PIECES = (
+    Chunk(0, ChunkKind.REASONING, "Hm."),
+    Chunk(1, ChunkKind.TEXT, "Once "),
+    Chunk(2, ChunkKind.TEXT, "upon"),
+)
+
+
+@pytest.mark.parametrize(
+    ("how", "is_streaming"), [("incomplete", False), ("incomplete", True), ("lost", True)]
+)
+@in_loop
+async def test_what_a_chat_had_streamed_when_it_failed_is_kept_with_it(
+    desk: Desk, how: str, is_streaming: bool
+) -> None:
+    held = await desk.held(JobKind.CHAT, is_streaming=is_streaming)
+    await desk.queue.add_chunks(held.job.id, held.token, PIECES)
+
+    if how == "incomplete":
+        await desk.fail(held, how)
+    else:
+        await desk.passes(90)
+
+    record = await desk.store.get(held.job.id)
+    assert record is not None
+    assert (record.job.state, record.result) == (JobState.FAILED, None)
+    assert record.late is not None
+    assert (record.late.text, record.late.reasoning) == ("Once upon", "Hm.")
+    assert record.late.finish_reason == "incomplete"
+
+
+@in_loop
+async def test_the_whole_answer_takes_the_place_of_its_beginning_and_stays(desk: Desk) -> None:
+    held = await desk.held(JobKind.CHAT)
+    await desk.queue.add_chunks(held.job.id, held.token, PIECES)
+    await desk.fail(held, "incomplete")
+    complete = desk.queue.complete_text
+
+    told = await complete(held.job.id, held.token, "Once upon a time.")
+    again = await complete(held.job.id, held.token, "Once upon a time.")
+    with pytest.raises(ResultConflict):
+        await complete(held.job.id, held.token, "Once upon a hill.")
+
+    assert (told[1], again[1]) == (Verdict.LATE, Verdict.LATE)
+    record = await desk.store.get(held.job.id)
+    assert record is not None
+    assert record.late is not None
+    assert (record.late.text, record.late.finish_reason) == ("Once upon a time.", "stop")
+    assert record.job.state == JobState.FAILED
+
+
+@in_loop
+async def test_a_chat_that_failed_without_a_word_keeps_nothing(desk: Desk) -> None:
+    silent, thinking = await desk.held(JobKind.CHAT), await desk.held(JobKind.CHAT)
+    await desk.queue.add_chunks(thinking.job.id, thinking.token, PIECES[:1])
+
+    for held in (silent, thinking):
+        await desk.fail(held, "incomplete")
+        record = await desk.store.get(held.job.id)
+        assert record is not None
+        assert (record.job.error_code, record.late) == ("incomplete", None)
+
+
+@in_loop
+async def test_a_limit_on_one_kind_leaves_a_worker_the_others(desk: Desk) -> None:
+    desk.roster.see(WORKER, tuple(JobKind), NOW)
+    held = await desk.held(JobKind.IMAGE, Phase.SUBMITTED)
+    await desk.fail(held, "rate_limited", retry_at=NOW + 100)
+    image, video = await desk.submit(JobKind.IMAGE), await desk.submit(JobKind.VIDEO)
+
+    assert (await desk.taken()).job.id == video
+    assert await desk.claim() is None
+    assert (await desk.taken(worker=WorkerId("wrk_other"))).job.id == image
+
+
+#: What a page may be in → what the job is then, whether the attempt counts, and whether the worker is set aside.
+PAGE_STATES = {
+    "needs_login": ("pending", 0, True),
+    "needs_human": ("pending", 0, True),
+    "rate_limited": ("pending", 0, True),
+    "moderated": ("failed", 1, False),
+    "paywalled": ("pending", 0, True),
+    "page_stale": ("pending", 0, False),
+    "selector_missing": ("pending", 0, True),
+    "option_not_set": ("failed", 0, False),
+    "submit_unknown": ("pending", 1, False),
+    "stalled": ("pending", 1, False),
+    "incomplete": ("failed", 1, False),
+}
+
+
+@pytest.mark.parametrize("state", PAGE_STATES)
+@in_loop
+async def test_each_state_of_the_page_has_its_effect(desk: Desk, state: str) -> None:
+    worker = desk.roster.see(WORKER, tuple(JobKind), NOW)
+    held = await desk.held(JobKind.VIDEO, Phase.PREPARING)
+
+    job = await desk.fail(held, classify(state, ""), retry_at=NOW + 100)
+
+    is_aside = desk.roster.open_kinds(worker, [JobKind.VIDEO], NOW) == []
+    assert (job.state, job.losses, is_aside) == PAGE_STATES[state]
+
+
+@pytest.mark.parametrize("state", ["needs_login", "needs_human", "paywalled", "selector_missing"])
+@in_loop
+async def test_a_worker_whose_page_is_ready_again_gets_the_job_that_waits(
+    desk: Desk, state: str
+) -> None:
+    desk.roster.see(WORKER, tuple(JobKind), NOW)
+    held = await desk.held(JobKind.VIDEO, Phase.PREPARING)
+    await desk.fail(held, classify(state, ""))
+    assert await desk.claim() is None
+    desk.roster.greet(WORKER, Hello("desk", "1", tuple(JobKind), page_state=state), NOW)
+    assert await desk.claim() is None
+
+    desk.roster.greet(WORKER, Hello("desk", "1", tuple(JobKind)), NOW)
+
+    assert (await desk.taken()).job.id == held.job.id
 
 
 @in_loop

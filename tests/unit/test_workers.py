@@ -106,6 +106,9 @@ def test_a_page_that_is_not_ready_gets_nothing(roster: Roster, state: str) -> No
     assert roster.open_kinds(worker, BOTH, NOW) == []
     assert roster.skipped(worker, BOTH, NOW) == {VIDEO: state, CHAT: state}
 
+    roster.greet(WORKER, hello(), NOW + 1)
+    assert roster.open_kinds(worker, BOTH, NOW + 1) == [VIDEO, CHAT]
+
 
 def test_setting_aside_a_stranger_is_no_error(roster: Roster) -> None:
     roster.set_aside(WORKER, VIDEO, "ui_changed", None)

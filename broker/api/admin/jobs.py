@@ -19,6 +19,7 @@ from broker.api.deps import Deps
 from broker.errors import InvalidValue, NotFound
 from broker.ids import JobId, new_job_id, parse_job_id
 from broker.jobs import Attempt, Job, JobKind, JobState, Payload
+from broker.outputs import Result, picture_names
 from broker.ports import JobFilter, Record
 from broker.submissions import NewJob
 
@@ -141,7 +142,7 @@ class JobDoor:
 
 def job_shown(record: Record, payload: Payload | None, base_url: str) -> JobShown:
     job, result = record.job, record.result
-    has_film = job.kind == JobKind.VIDEO and result is not None and result.removed_at is None
+    has_files = result is not None and result.text is None and result.removed_at is None
     error = None
     if job.error_code is not None:
         error = JobError(code=job.error_code, message=job.error_message or "")
@@ -163,9 +164,13 @@ def job_shown(record: Record, payload: Payload | None, base_url: str) -> JobShow
         retry_of=job.retry_of,
         error=error,
         prompt_preview=payload.prompt[:PREVIEW_CHARS] if payload else None,
-        video_url=f"{base_url}/videos/{job.id}.mp4" if has_film else None,
+        video_url=f"{base_url}/videos/{job.id}.mp4"
+        if has_files and job.kind == JobKind.VIDEO
+        else None,
         video_size=result.size_bytes if result and job.kind == JobKind.VIDEO else None,
         video_seconds=result.duration_seconds if result else None,
+        image_urls=_image_urls(base_url, job.id, result) if has_files else [],
+        image_size=result.size_bytes if result and job.kind == JobKind.IMAGE else None,
         late_result=_late(record, base_url),
     )
 
@@ -174,14 +179,22 @@ def _late(record: Record, base_url: str) -> LateResult | None:
     late = record.late
     if late is None:
         return None
-    url = f"{base_url}/jobs/{record.job.id}/late.mp4" if late.text is None else None
+    here = f"{base_url}/jobs/{record.job.id}"
+    has_film = record.job.kind == JobKind.VIDEO
     return LateResult(
         received_at=late.finished_at,
         sha256=late.sha256,
         size_bytes=late.size_bytes,
-        video_url=url,
+        video_url=f"{here}/late.mp4" if has_film else None,
+        image_urls=[f"{here}/late/{name[1:]}" for name in picture_names("", late.pictures)],
         text=late.text,
+        finish_reason=late.finish_reason,
     )
+
+
+def _image_urls(base_url: str, job_id: JobId, result: Result | None) -> list[str]:
+    names = picture_names(job_id, result.pictures if result else ())
+    return [f"{base_url}/images/{name}" for name in names]
 
 
 def _attempt(attempt: Attempt) -> AttemptShown:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from broker.api.present import WorkerShown
 from broker.workers import Directive
 
 PREVIEW_CHARS = 200
@@ -19,7 +20,10 @@ class LateResult(BaseModel):
     sha256: str
     size_bytes: int
     video_url: str | None
+    image_urls: list[str]
     text: str | None
+    #: `incomplete` for what a chat had streamed when it broke off.
+    finish_reason: str | None
 
 
 class AttemptShown(BaseModel):
@@ -57,6 +61,8 @@ class JobShown(BaseModel):
     video_url: str | None
     video_size: int | None
     video_seconds: float | None
+    image_urls: list[str]
+    image_size: int | None
     late_result: LateResult | None
     attempts: list[AttemptShown] | None = None
     text: str | None = None
@@ -89,6 +95,13 @@ class LogsDeleted(BaseModel):
     """How many log files were removed"""
 
     removed_files: int
+
+
+class WorkerList(BaseModel):
+    """The workers that are here"""
+
+    object: Literal["list"] = "list"
+    data: list[WorkerShown]
 
 
 class GiveDirective(BaseModel):

@@ -4,6 +4,7 @@ import json
 
 from broker.api.bodies import read_model
 from broker.api.deps import Deps
+from broker.api.extension.pack import PackFile
 from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
 from broker.api.inputs import handed_over
 from broker.api.lean import JSON_BODY, Call, Door, Reply, Route
@@ -33,6 +34,7 @@ class PollDoor:
         self._images = deps.images
         self._settings = deps.settings
         self._clock = deps.clock
+        self._pack = PackFile(deps.settings.pack_path)
 
     def routes(self) -> list[Route]:
         return [
@@ -67,16 +69,22 @@ class PollDoor:
             tuple(said.kinds),
             said.slots,
             said.page_state,
+            said.page_detail,
+            said.pack_version,
             said.capabilities,
             said.quota,
         )
         self._roster.greet(worker_id, hello, self._clock.now())
-        lost = [held.job_id for held in said.held if not await self._still_holds(held)]
+        lost = [held.job_id for held in said.held or () if not await self._still_holds(held)]
+        if said.held is not None:
+            tokens = [LeaseToken(held.lease_token) for held in said.held]
+            await self._queue.give_up_others(worker_id, tokens)
         welcome = Welcome(
             worker_id=worker_id,
             poll_wait_seconds=self._settings.poll_wait_seconds,
             beat_seconds=self._settings.beat_seconds,
             first_beat_seconds=self._settings.first_beat_seconds,
+            pack_version=await self._pack.version(),
             lost=lost,
             directives=[str(told) for told in self._roster.take_directives(worker_id)],
         )
@@ -128,8 +136,8 @@ class PollDoor:
         if worker is None:
             return Reply(204, headers=headers)
         skipped = self._roster.skipped(worker, poll.kinds, self._clock.now())
-        if self._queue.is_disk_full and JobKind.VIDEO in poll.kinds:
-            skipped.setdefault(JobKind.VIDEO, "disk_full")
+        if self._queue.is_disk_full:
+            skipped = {kind: "disk_full" for kind in poll.kinds if kind.leaves_files} | skipped
         if skipped:
             told = ", ".join(f"{kind}={reason}" for kind, reason in skipped.items())
             headers += ((b"x-broker-skipped", told.encode("ascii", "replace")),)
@@ -139,14 +147,16 @@ class PollDoor:
 
     async def _handed(self, assignment: Assignment, worker_id: WorkerId) -> bytes:
         job, payload = assignment.job, assignment.payload
-        image, request = await handed_over(self._media, self._images, payload)
+        images, request = await handed_over(self._media, self._images, payload)
         directives = self._roster.take_directives(worker_id)
         head = _encode(
             {
                 "job_id": job.id,
                 "job_type": job.kind,
                 "prompt": payload.prompt,
-                "image": image,
+                "image": images[0] if images else None,
+                # A chat's stand in its request.
+                "images": images if payload.request is None else [],
                 "lease_token": assignment.token,
                 "attempt": job.attempt,
                 "lease_seconds": assignment.lease_seconds,
@@ -177,7 +187,9 @@ def _worker_id(call: Call) -> WorkerId:
 
 def _kinds(given: list[str] | None) -> tuple[JobKind, ...]:
     if not given:
-        raise InvalidValue("Say which jobs you take: mode=video, mode=chat, or both.", param="mode")
+        raise InvalidValue(
+            "Say which jobs you take: mode=video, mode=image, mode=chat, or several.", param="mode"
+        )
     try:
         return tuple(dict.fromkeys(JobKind(mode) for mode in given))
     except ValueError:

@@ -1,23 +1,22 @@
-"""A film comes in: as a raw body, or as the seed's multipart form. Either way it goes straight to disk."""
-
-from collections.abc import Mapping
-from typing import NamedTuple
-
-from python_multipart.multipart import MultipartParser, parse_options_header
+"""A result comes in as files: a film as a raw body, a film or pictures as a form. They go straight to disk."""
 
 from broker.api.deps import Deps
 from broker.api.extension.acts import known_job, sent_token, verdict_reply
+from broker.api.extension.forms import FILM, Piece, ResultForm
 from broker.api.extension.wire import Outcome
 from broker.api.lean import MIB, Body, Call, Door, Reply, Route
-from broker.errors import InvalidValue, MissingParameter, NotFound, ResultRejected, TooLarge
+from broker.errors import InvalidValue, NotFound, ResultRejected
 from broker.ids import JobId
 from broker.jobs import JobKind
-from broker.ports import Upload
+from broker.media_ports import MediaStore, PicturesUpload, Upload
 
-MAX_FIELDS = 8
-MAX_FIELD_BYTES = 64 * 1024
-#: Boundaries and part headers around the film itself.
+#: Boundaries and part headers around the files themselves.
 _FORM_BYTES = MIB
+_RIGHT_CALLS = {
+    JobKind.VIDEO: "POST /extension/complete with its film as `video`",
+    JobKind.IMAGE: "POST /extension/complete with its files as `image`",
+    JobKind.CHAT: "POST /extension/complete/chat",
+}
 
 
 class UploadDoor:
@@ -50,45 +49,48 @@ class UploadDoor:
 
     async def put(self, call: Call) -> Reply:
         """Complete a video job with its film as the raw body"""
-        job_id = await self._open_job(call.params["job_id"])
+        job_id = await self._open_job(call.params["job_id"], JobKind.VIDEO)
         upload = await self._media.receive()
         try:
             async for part in call.stream():
                 await upload.write(part)
-            return await self._finish(
-                upload, job_id, call.header(b"x-lease-token"), call.header(b"x-content-sha256")
-            )
+            token, sha256 = call.header(b"x-lease-token"), call.header(b"x-content-sha256")
+            return await self._film(upload, job_id, token, sha256)
         finally:
             await upload.discard()
 
     async def post(self, call: Call) -> Reply:
-        """Complete a video job with a form: job_id, video and, where known, lease_token and sha256"""
-        upload = await self._media.receive()
-        form = _Form(call.header(b"content-type") or "")
+        """Complete a job with a form: job_id, video or up to ten image, and, where known, lease_token and sha256"""
+        form = ResultForm(call.header(b"content-type") or "")
+        files = _Files(self._media)
         try:
             async for part in call.stream():
-                for data in form.take(part):
-                    await upload.write(data)
+                for piece in form.take(part):
+                    await files.take(piece)
             fields = form.finished()
-            job_id = await self._open_job(fields["job_id"])
-            return await self._finish(
-                upload, job_id, fields.get("lease_token"), fields.get("sha256")
-            )
+            token = fields.get("lease_token")
+            if files.pictures is not None:
+                job_id = await self._open_job(fields["job_id"], JobKind.IMAGE)
+                return await self._pictures(files.pictures, job_id, token)
+            assert files.film is not None
+            job_id = await self._open_job(fields["job_id"], JobKind.VIDEO)
+            return await self._film(files.film, job_id, token, fields.get("sha256"))
         finally:
-            await upload.discard()
+            await files.discard()
 
-    async def _open_job(self, text: str) -> JobId:
+    async def _open_job(self, text: str, kind: JobKind) -> JobId:
         job_id = known_job(text)
         record = await self._store.get(job_id)
         if record is None:
             raise NotFound()
-        if record.job.kind != JobKind.VIDEO:
+        if record.job.kind != kind:
+            its_kind = record.job.kind
             raise InvalidValue(
-                "This is a chat job: use POST /extension/complete/chat.", param="job_id"
+                f"This is a job of kind {its_kind}: use {_RIGHT_CALLS[its_kind]}.", param="job_id"
             )
         return job_id
 
-    async def _finish(
+    async def _film(
         self, upload: Upload, job_id: JobId, token: str | None, sha256: str | None
     ) -> Reply:
         await upload.seal()
@@ -96,102 +98,42 @@ class UploadDoor:
             raise ResultRejected(
                 "damaged", "The file's SHA-256 is not the one announced; send it again."
             )
-        job, verdict = await self._queue.complete_film(
-            job_id, sent_token(self._settings, token), upload
-        )
-        return verdict_reply(job, verdict)
+        sent = sent_token(self._settings, token)
+        return verdict_reply(*await self._queue.complete_film(job_id, sent, upload))
+
+    async def _pictures(self, upload: PicturesUpload, job_id: JobId, token: str | None) -> Reply:
+        await upload.seal()
+        sent = sent_token(self._settings, token)
+        return verdict_reply(*await self._queue.complete_pictures(job_id, sent, upload))
 
 
-class _Part(NamedTuple):
-    name: str
-    is_file: bool
+class _Files:
+    """The files of a form on their way to disk: one film, or pictures."""
 
+    def __init__(self, media: MediaStore) -> None:
+        self.film: Upload | None = None
+        self.pictures: PicturesUpload | None = None
+        self._media = media
+        self._number = -1
 
-class _Form:
-    """The seed's form, parsed as it comes: one file, a few short fields, nothing kept in memory but those."""
+    async def take(self, piece: Piece) -> None:
+        if piece.number != self._number:
+            await self._begin(piece.name)
+            self._number = piece.number
+        upload = self.film or self.pictures
+        assert upload is not None
+        if piece.data:
+            await upload.write(piece.data)
 
-    def __init__(self, content_type: str) -> None:
-        _, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary")
-        if not boundary:
-            raise InvalidValue("multipart/form-data needs a boundary.")
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._headers_finished,
-                "on_part_data": self._data,
-                "on_end": self._end,
-            },
-        )
-        self._fields: dict[str, bytes] = {}
-        self._film: list[bytes] = []
-        self._has_film = False
-        self._is_whole = False
-        self._name = b""
-        self._value = b""
-        self._disposition = b""
-        self._part = _Part("", is_file=False)
-        self._part_count = 0
+    async def discard(self) -> None:
+        for upload in (self.film, self.pictures):
+            if upload is not None:
+                await upload.discard()
 
-    def take(self, data: bytes) -> list[bytes]:
-        """Parses more of the body; returns what of it belongs to the film."""
-        try:
-            self._parser.write(data)
-        except ValueError:
-            raise InvalidValue("The multipart body is malformed.") from None
-        film, self._film = self._film, []
-        return film
-
-    def finished(self) -> Mapping[str, str]:
-        """The form's fields. Raises `MissingParameter` where the seed's two are not there."""
-        if not self._is_whole:
-            raise InvalidValue("The multipart body ends before its last boundary.")
-        if not self._has_film:
-            raise MissingParameter("video is required, as a file.", param="video")
-        if "job_id" not in self._fields:
-            raise MissingParameter("job_id is required.", param="job_id")
-        return {name: value.decode("utf-8", "replace") for name, value in self._fields.items()}
-
-    def _begin(self) -> None:
-        self._disposition = b""
-        self._part_count += 1
-        if self._part_count > MAX_FIELDS:
-            raise TooLarge(f"The form may have at most {MAX_FIELDS} fields.")
-
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-        if len(self._value) > MAX_FIELD_BYTES:
-            raise TooLarge("A header of the form is too long.")
-
-    def _header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._name = self._value = b""
-
-    def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._part = _Part(name, is_file=name == "video")
-        if self._part.is_file:
-            if self._has_film:
-                raise InvalidValue("The form has two videos.", param="video")
-            self._has_film = True
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._part.is_file:
-            self._film.append(data[start:end])
+    async def _begin(self, name: str) -> None:
+        if name == FILM:
+            self.film = await self._media.receive()
             return
-        value = self._fields.get(self._part.name, b"") + data[start:end]
-        if len(value) > MAX_FIELD_BYTES:
-            raise TooLarge(f"{self._part.name[:40]} is too long.")
-        self._fields[self._part.name] = value
-
-    def _end(self) -> None:
-        self._is_whole = True
+        if self.pictures is None:
+            self.pictures = await self._media.receive_pictures()
+        await self.pictures.begin()

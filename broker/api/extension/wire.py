@@ -33,9 +33,12 @@ class SayHello(Wire):
     kinds: list[JobKind] = []
     slots: Annotated[int, Field(ge=0, le=16)] = 1
     page_state: Annotated[str, Field(max_length=40)] = "ready"
+    page_detail: Annotated[str, Field(max_length=300)] = ""
+    pack_version: Annotated[str, Field(max_length=40)] = ""
     capabilities: dict[str, Any] = {}
     quota: dict[str, Any] = {}
-    held: list[HeldLease] = []
+    #: Left out: nothing is said of leases. Present, even empty: these and no others are held.
+    held: list[HeldLease] | None = None
 
 
 class Welcome(Wire):
@@ -46,9 +49,17 @@ class Welcome(Wire):
     poll_wait_seconds: float
     beat_seconds: float
     first_beat_seconds: float
+    #: Of the page pack at GET /extension/pack; None where there is none.
+    pack_version: str | None
     #: Of the leases said to be held, those that are over.
     lost: list[str]
     directives: list[str]
+
+
+class PagePack(Wire):
+    """What workers know of the site's page; the rest of it is theirs to read"""
+
+    version: str
 
 
 class SendBeat(Wire):
@@ -136,6 +147,7 @@ class HandedJob(Wire):
     job_type: JobKind
     prompt: str
     image: str | None
+    images: list[str]
     request: dict[str, Any] | None
     lease_token: str
     attempt: int

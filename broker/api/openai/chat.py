@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
-from broker.api.errors import Problem, problem, problem_of_job
+from broker.api.errors import Problem, problem
 from broker.api.inputs import remove_images, save_images, with_marks
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.openai import sse
@@ -18,15 +18,13 @@ from broker.api.openai.translate import (
     refuse_unsupported,
     refused_completion,
 )
+from broker.api.openai.waiting import Patience
 from broker.api.openai.wire import ChatCompletion, CreateChatCompletion, Usage
-from broker.errors import BrokerError, ShuttingDown
 from broker.ids import LOCAL_OWNER, new_job_id
-from broker.jobs import Job, JobKind, JobState, Payload, Result
+from broker.jobs import Job, JobKind, Payload
 from broker.notifier import News, Watch
+from broker.outputs import Result
 from broker.submissions import NewJob
-
-#: How often a waiting request looks whether its client is still there.
-LOOK_SECONDS = 1.0
 
 
 class Asked(NamedTuple):
@@ -44,11 +42,10 @@ class Asked(NamedTuple):
 class ChatDoor:
     def __init__(self, deps: Deps) -> None:
         self._queue = deps.queue
-        self._store = deps.store
         self._media = deps.media
         self._images = deps.images
         self._notifier = deps.notifier
-        self._settings = deps.settings
+        self._patience = Patience(deps, deps.settings.chat_completion_wait_seconds)
         self._clock = deps.clock
         self._log = deps.request_log
 
@@ -111,20 +108,10 @@ class ChatDoor:
     # Waiting for the whole answer.
 
     async def _wait(self, call: Call, asked: Asked, job: Job, watch: Watch) -> Reply | None:
-        while True:
-            news = await self._next(job, watch)
-            if news is not None and news.job.state.is_final:
-                return await self._whole(asked, news)
-            if news is not None:
-                job = news.job
-            elif self._notifier.is_draining:
-                await self._leave(job)
-                raise ShuttingDown()
-            elif not call.is_alive():
-                await self._leave(job)
-                return None
-            elif self._is_wait_over(job):
-                return await self._whole(asked, News(await self._queue.give_up(job.id)))
+        news = await self._patience.until_ended(call, job, watch)
+        if news is not None and not news.job.state.is_final:
+            news = News(await self._queue.give_up(job.id))
+        return None if news is None else await self._whole(asked, news)
 
     async def _whole(self, asked: Asked, news: News) -> Reply:
         ended = await self._ended(news)
@@ -138,27 +125,12 @@ class ChatDoor:
 
     async def _ended(self, news: News) -> Result | Problem | None:
         """The result; or what to tell instead; or None where Grok refused the content."""
-        job, result = news.job, news.result
-        if job.state == JobState.COMPLETED and result is None:
-            record = await self._store.get(job.id)
-            result = record.result if record else None
+        result = await self._patience.result(news)
         if result is not None:
             return result
-        if job.error_code == "moderated":
+        if news.job.error_code == "moderated":
             return None
-        return self._problem(job)
-
-    def _problem(self, job: Job) -> Problem:
-        message = job.error_message or "The job failed."
-        if job.error_code in ("client_wait_over", "expired"):
-            message = f"No answer came in time. {self._whereabouts()}".strip()
-        wait = None if job.ready_at is None else job.ready_at - self._clock.now()
-        return problem_of_job(job.error_code or "worker_error", message, wait)
-
-    def _whereabouts(self) -> str:
-        if self._notifier.parked_count:
-            return ""
-        return "No worker is connected; GET / lists those that are."
+        return self._patience.problem(news.job)
 
     # Streaming.
 
@@ -166,7 +138,7 @@ class ChatDoor:
         stream = sse.ChatStream(call, job)
         await stream.open()
         while True:
-            news = await self._next(job, watch)
+            news = await self._patience.next(job, watch)
             if news is not None:
                 job = news.job
                 await stream.send_chunks(news.job.attempt, news.chunks)
@@ -174,13 +146,13 @@ class ChatDoor:
                     await self._end_stream(stream, asked, news)
                     return
             elif self._notifier.is_draining:
-                await self._leave(job)
+                await self._patience.leave(job)
                 await stream.fail(problem("shutting_down", "The broker is shutting down."))
                 return
             elif not call.is_alive():
-                await self._leave(job)
+                await self._patience.leave(job)
                 return
-            elif self._is_wait_over(job) and not stream.has_begun:
+            elif self._patience.is_over(job) and not stream.has_begun:
                 given_up = News(await self._queue.give_up(job.id))
                 await self._end_stream(stream, asked, given_up)
                 return
@@ -196,20 +168,3 @@ class ChatDoor:
         usage = asked.usage(text) if asked.includes_usage else None
         reason = "content_filter" if ended is None else ended.finish_reason or "stop"
         await stream.finish(text, reason, usage)
-
-    # Both.
-
-    async def _next(self, job: Job, watch: Watch) -> News | None:
-        left = job.created_at + self._settings.chat_completion_wait_seconds - self._clock.now()
-        return await watch.next(min(LOOK_SECONDS, left) if left > 0 else LOOK_SECONDS)
-
-    def _is_wait_over(self, job: Job) -> bool:
-        wait_seconds = self._settings.chat_completion_wait_seconds
-        return self._clock.now() >= job.created_at + wait_seconds
-
-    async def _leave(self, job: Job) -> None:
-        """Nobody waits any more: what has cost nothing yet is cancelled, the rest finishes and is kept."""
-        try:
-            await self._queue.cancel(job.id, None, only_unsubmitted=True)
-        except BrokerError:
-            return  # It has ended meanwhile.

@@ -8,18 +8,23 @@ from broker.api.openai.wire import Model, ModelList
 from broker.errors import InvalidValue, ModelNotFound
 from broker.jobs import JobKind
 
-_BOTH = (JobKind.CHAT, JobKind.VIDEO)
+_ALL = (JobKind.CHAT, JobKind.VIDEO, JobKind.IMAGE)
 #: Name → the kinds of job it makes. The seed's names first.
 MODELS: Mapping[str, tuple[JobKind, ...]] = {
-    "grok": _BOTH,
+    "grok": _ALL,
     "grok-vision": (JobKind.CHAT,),
     "grok-4": (JobKind.CHAT,),
     "grok-imagine-video": (JobKind.VIDEO,),
+    "grok-imagine-image": (JobKind.IMAGE,),
 }
 #: When this list was made: models have no birthday of their own here.
 _CREATED = 1_767_225_600
-_MODALITIES = {JobKind.CHAT: "text", JobKind.VIDEO: "video"}
-_ENDPOINTS = {JobKind.CHAT: "/v1/chat/completions", JobKind.VIDEO: "/v1/videos/generations"}
+_MODALITIES = {JobKind.CHAT: "text", JobKind.VIDEO: "video", JobKind.IMAGE: "image"}
+_ENDPOINTS = {
+    JobKind.CHAT: "/v1/chat/completions",
+    JobKind.VIDEO: "/v1/videos/generations",
+    JobKind.IMAGE: "/v1/images/generations",
+}
 
 
 def require_model(name: str, kind: JobKind) -> str:

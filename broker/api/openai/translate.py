@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args
 
 from broker.api.openai.wire import (
+    Aspect,
     CreateChatCompletion,
+    CreateImage,
     CreateVideo,
     ImagePart,
     ImageUrl,
     Message,
+    Prompted,
     RefusalPart,
     TextPart,
     Usage,
@@ -17,8 +20,11 @@ from broker.api.openai.wire import (
 )
 from broker.errors import InvalidValue, UnsupportedParameter
 from broker.ids import uuid_spelling, video_spelling
-from broker.jobs import Job, JobState, Result
+from broker.jobs import Job, JobState
+from broker.outputs import Result
 
+#: Sizes that clients ask for are not all exact: 1792x1024 means 16:9.
+SIZE_TOLERANCE = 0.05
 _ROLE_NAMES = {
     "system": "System",
     "developer": "System",
@@ -32,10 +38,9 @@ _ROLE_NAMES = {
 # Videos.
 
 
-def video_image(asked: CreateVideo) -> list[str]:
-    if asked.image is None or asked.image == "":
-        return []
-    return [asked.image.url if isinstance(asked.image, ImageUrl) else asked.image]
+def input_images(asked: Prompted) -> list[str]:
+    given = asked.image if isinstance(asked.image, list) else [asked.image]
+    return [image.url if isinstance(image, ImageUrl) else image for image in given if image]
 
 
 def video_options(asked: CreateVideo) -> str | None:
@@ -70,6 +75,27 @@ def video_of(job: Job, base_url: str) -> Video:
         waiting_reason=job.waiting_reason,
         retry_at=None if job.ready_at is None else int(job.ready_at),
     )
+
+
+# Images.
+
+
+def image_options(asked: CreateImage) -> str:
+    aspect = asked.aspect_ratio or _aspect_of(asked.size)
+    return json.dumps({"aspect": aspect, "n": asked.n or 1} if aspect else {"n": asked.n or 1})
+
+
+def _aspect_of(size: str | None) -> str | None:
+    """The shape of a size in pixels. Raises `InvalidValue` for one that the page does not offer."""
+    if size in (None, "auto"):
+        return None
+    width, height = (int(side) for side in size.split("x"))
+    for aspect in get_args(Aspect):
+        wide, high = (int(side) for side in aspect.split(":"))
+        if abs(width * high / (height * wide) - 1) <= SIZE_TOLERANCE:
+            return str(aspect)
+    offered = ", ".join(get_args(Aspect))
+    raise InvalidValue(f"{size} has none of the shapes that there are: {offered}.", param="size")
 
 
 # Chat.

@@ -6,7 +6,7 @@ from broker.api.inputs import remove_images, save_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
 from broker.api.openai.models import require_model
-from broker.api.openai.translate import video_image, video_of, video_options
+from broker.api.openai.translate import input_images, video_of, video_options
 from broker.api.openai.wire import CreateVideo, Video
 from broker.errors import NotFound
 from broker.ids import LOCAL_OWNER, new_job_id, parse_job_id
@@ -47,7 +47,7 @@ class VideoDoor:
         body = read_json(await call.body())
         asked = validated(CreateVideo, body)
         model = require_model(asked.model, JobKind.VIDEO)
-        images = await self._images.read_all(video_image(asked))
+        images = await self._images.read_all(input_images(asked))
         job_id = new_job_id()
         names = await save_images(self._media, job_id, images)
         payload = Payload(asked.prompt, options=video_options(asked), inputs=names)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from broker.jobs import OnLost
+from broker.outputs import MAX_PICTURES
 from broker.submissions import PRIORITIES
 
 MAX_PROMPT_CHARS = 32_000
@@ -22,18 +23,19 @@ class ImageUrl(Wire):
     url: str
 
 
-class CreateVideo(Wire):
-    """Create a video generation job"""
+#: Base64, a data URL, or `{"url": …}`.
+InputImage = str | ImageUrl
+Aspect = Literal["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"]
+
+
+class Prompted(Wire):
+    """What every request for a film or for pictures may say."""
 
     prompt: Prompt
     model: str = "grok"
-    #: Base64, a data URL, or `{"url": …}`.
-    image: str | ImageUrl | None = None
-    duration: Annotated[int, Field(ge=1, le=15)] | None = None
-    aspect_ratio: Literal["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"] | None = None
-    resolution: Literal["480p", "720p", "1080p"] | None = None
+    image: InputImage | list[InputImage] | None = None
+    aspect_ratio: Aspect | None = None
     priority: Priority = 0
-    on_lost: OnLost = OnLost.RECOVER
 
     @field_validator("prompt")
     @classmethod
@@ -41,6 +43,14 @@ class CreateVideo(Wire):
         if not prompt.strip():
             raise ValueError("must not be blank")
         return prompt
+
+
+class CreateVideo(Prompted):
+    """Create a video generation job"""
+
+    duration: Annotated[int, Field(ge=1, le=15)] | None = None
+    resolution: Literal["480p", "720p", "1080p"] | None = None
+    on_lost: OnLost = OnLost.RECOVER
 
 
 class Video(Wire):
@@ -62,6 +72,34 @@ class Video(Wire):
     waiting_reason: str | None
     #: Unix seconds at which a job that must wait is tried again.
     retry_at: int | None
+
+
+class CreateImage(Prompted):
+    """Create images and wait for them"""
+
+    n: Annotated[int, Field(ge=1, le=MAX_PICTURES)] | None = 1
+    #: Width and height, of which only the shape can be asked for; or `auto`.
+    size: Annotated[str, Field(pattern=r"^(auto|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$")] | None = None
+    response_format: Literal["url", "b64_json"] | None = "url"
+    stream: bool | None = False
+
+
+class ImageMade(Wire):
+    """One image: its URL or its bytes, as was asked for"""
+
+    url: str | None = None
+    b64_json: str | None = None
+
+
+class ImagesMade(Wire):
+    """The images"""
+
+    created: int
+    data: list[ImageMade]
+    #: The job that made them.
+    id: str
+    object: Literal["images.generation"] = "images.generation"
+    model: str
 
 
 class TextPart(Wire):

@@ -53,6 +53,9 @@ SELECT * FROM attempts WHERE job_n = ? AND token_hash = ?;
 -- name: last_attempt
 SELECT * FROM attempts WHERE job_n = ? ORDER BY number DESC LIMIT 1;
 
+-- name: failed_with
+SELECT 1 FROM attempts WHERE job_n = ? AND failure = ? LIMIT 1;
+
 -- name: attempts
 SELECT * FROM attempts WHERE job_n = (SELECT n FROM jobs WHERE id = ?) ORDER BY number;
 
@@ -69,6 +72,17 @@ WHERE job_n = (SELECT n FROM jobs WHERE id = ?) AND attempt = ? AND seq > ? ORDE
 -- name: add_result
 INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (job_n, is_late) DO NOTHING;
+
+-- name: keep_late
+-- What came last takes the place of a part of an answer that had been kept.
+INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_picture
+INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: pictures
+SELECT is_late, sha256, size_bytes, mime, width, height FROM pictures
+WHERE job_n = ? ORDER BY is_late, number;
 
 -- name: results
 SELECT is_late, sha256, size_bytes, attempt, finished_at, duration_seconds, width, height, text,
@@ -96,10 +110,14 @@ SELECT * FROM jobs INDEXED BY jobs_due
 WHERE state IN ('pending', 'processing') AND deadline_at <= 9e999
   AND (state = 'processing' OR submitted_at IS NOT NULL);
 
--- name: same_film
+-- name: same_file
 SELECT 1 FROM results
-WHERE text IS NULL AND sha256 = ? AND finished_at >= ?
-  AND job_n IS NOT (SELECT n FROM jobs WHERE id = ?)
+WHERE text IS NULL AND sha256 = :sha256 AND finished_at >= :since
+  AND job_n IS NOT (SELECT n FROM jobs WHERE id = :but)
+UNION ALL
+SELECT 1 FROM pictures JOIN results USING (job_n, is_late)
+WHERE pictures.sha256 = :sha256 AND finished_at >= :since
+  AND job_n IS NOT (SELECT n FROM jobs WHERE id = :but)
 LIMIT 1;
 
 -- name: films

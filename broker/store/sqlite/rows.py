@@ -6,8 +6,9 @@ from typing import Any
 
 from broker.chunks import Chunk, ChunkKind
 from broker.ids import JobId
-from broker.jobs import Attempt, Job, JobKind, JobState, OnLost, Outcome, Payload, Result
+from broker.jobs import Attempt, Job, JobKind, JobState, OnLost, Outcome, Payload
 from broker.leases import Lease, Phase
+from broker.outputs import Picture, Result
 
 Row = Sequence[Any]
 
@@ -18,6 +19,7 @@ _ON_LOST = {choice.value: choice for choice in OnLost}
 _PHASES = {phase.value: phase for phase in Phase}
 _CHUNK_KINDS = {kind.value: kind for kind in ChunkKind}
 _NO_LEASE = (None,) * len(Lease._fields)
+_PICTURES_AT = Result._fields.index("pictures")
 _LEASE_AT = Job._fields.index("lease")
 
 
@@ -94,8 +96,17 @@ def to_chunk(row: Row) -> Chunk:
     return Chunk(seq, _CHUNK_KINDS[kind], delta)
 
 
-def to_results(rows: Sequence[Row]) -> tuple[Result | None, Result | None]:
+def from_result(result: Result) -> tuple[Any, ...]:
+    """All but its pictures, which have a table of their own."""
+    return result[:_PICTURES_AT]
+
+
+def to_results(
+    rows: Sequence[Row], pictures: Sequence[Row] = ()
+) -> tuple[Result | None, Result | None]:
     """The published result and the late one, of the rows of one job."""
-    published = next((Result(*row[1:]) for row in rows if not row[0]), None)
-    late = next((Result(*row[1:]) for row in rows if row[0]), None)
-    return published, late
+    found: dict[int, Result] = {}
+    for is_late, *of_it in rows:
+        its_own = tuple(Picture(*row) for late, *row in pictures if late == is_late)
+        found[is_late] = Result._make((*of_it, its_own))
+    return found.get(0), found.get(1)

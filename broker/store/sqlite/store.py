@@ -16,16 +16,8 @@ import aiosqlite
 from broker.chunks import Chunk
 from broker.errors import NotFound, StoreFailed
 from broker.ids import JobId, Owner, TokenHash
-from broker.jobs import (
-    FINAL_STATES,
-    Attempt,
-    Change,
-    Job,
-    JobKind,
-    JobState,
-    Payload,
-    Result,
-)
+from broker.jobs import FINAL_STATES, Attempt, Change, Job, JobKind, JobState, Payload
+from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
 from broker.store.sqlite import rows
 from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
@@ -133,7 +125,8 @@ class SqliteStore:
         return [rows.to_job(row) for row in await self._read(_SQL["under_way"], ())]
 
     async def has_result(self, sha256: str, since: float, but: JobId) -> bool:
-        return bool(await self._read(_SQL["same_film"], (sha256, since, but)))
+        values = {"sha256": sha256, "since": since, "but": but}
+        return bool(await self._read(_SQL["same_file"], values))
 
     async def films(self, finished_before: float | None, limit: int) -> Sequence[Record]:
         found = await self._read(_SQL["films"], {"before": finished_before, "limit": limit})
@@ -162,7 +155,9 @@ class SqliteStore:
         job = rows.to_job(row)
         if not job.state.is_final:
             return Record(job)
-        return Record(job, *rows.to_results(await self._read(_SQL["results"], (row[0],))))
+        results = await self._read(_SQL["results"], (row[0],))
+        pictures = await self._read(_SQL["pictures"], (row[0],)) if _has_pictures(job) else ()
+        return Record(job, *rows.to_results(results, pictures))
 
     async def _read(self, sql: str, values: Any) -> Sequence[Any]:
         try:
@@ -222,6 +217,9 @@ class _View:
         row = self._db.execute(_SQL["last_attempt"], (self.n,)).fetchone()
         return rows.to_attempt(self.job.id, row) if row else None
 
+    def has_failed_with(self, failure: str) -> bool:
+        return bool(self._db.execute(_SQL["failed_with"], (self.n, failure)).fetchone())
+
     def result(self) -> Result | None:
         return self._results()[0]
 
@@ -233,7 +231,10 @@ class _View:
         return [rows.to_chunk(row) for row in found]
 
     def _results(self) -> tuple[Result | None, Result | None]:
-        return rows.to_results(self._db.execute(_SQL["results"], (self.n,)).fetchall())
+        results = self._db.execute(_SQL["results"], (self.n,)).fetchall()
+        has_pictures = bool(results) and _has_pictures(self.job)
+        pictures = self._db.execute(_SQL["pictures"], (self.n,)) if has_pictures else ()
+        return rows.to_results(results, list(pictures))
 
 
 def _change(job_id: JobId, decide: Decide, db: _DB, tally: Tally) -> Job:
@@ -263,9 +264,21 @@ def _apply(view: _View, change: Change, db: _DB) -> None:
         db.execute(_SQL["add_attempt"], (view.n, *change.ended[1:]))
     for chunk in change.chunks:
         db.execute(_SQL["add_chunk"], (view.n, job.attempt, *chunk))
-    for is_late, result in ((0, change.result), (1, change.late)):
-        if result is not None:
-            db.execute(_SQL["add_result"], (view.n, is_late, *result))
+    if change.result is not None:
+        added = db.execute(_SQL["add_result"], (view.n, 0, *rows.from_result(change.result)))
+        _add_pictures(view.n, 0, change.result if added.rowcount else None, db)
+    if change.late is not None:
+        db.execute(_SQL["keep_late"], (view.n, 1, *rows.from_result(change.late)))
+        _add_pictures(view.n, 1, change.late, db)
+
+
+def _add_pictures(n: int, is_late: int, result: Result | None, db: _DB) -> None:
+    for number, picture in enumerate(result.pictures if result else (), 1):
+        db.execute(_SQL["add_picture"], (n, is_late, number, *picture))
+
+
+def _has_pictures(job: Job) -> bool:
+    return job.kind == JobKind.IMAGE
 
 
 def _ripen(now: float, db: _DB, tally: Tally) -> Sequence[JobKind]:

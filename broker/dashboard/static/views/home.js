@@ -11,7 +11,7 @@ import { jobRow } from "./row.js";
 import { workerCard } from "./worker.js";
 
 const STATES = ["pending", "processing", "completed", "failed", "cancelled"];
-const KINDS = { "": "All", video: "Video", chat: "Chat" };
+const KINDS = { "": "All", video: "Video", image: "Image", chat: "Chat" };
 const PAGE = 50;
 const MOST = 500;
 

@@ -8,6 +8,8 @@ import { keepFresh } from "../live.js";
 import { moment, ownPath, size, span, words } from "../format.js";
 import { statePill, waiting } from "./row.js";
 
+const LATE = "A result came after this job had ended. It is kept and not published.";
+const PARTIAL = "The answer broke off. What had come of it is kept.";
 const PHASES = ["assigned", "preparing", "submitted", "generating", "downloading", "uploading"];
 
 /**
@@ -61,14 +63,23 @@ function sections(job) {
     status === "processing" && { part: "steps", phase, progress },
     error && { part: "error", code: error.code, message: error.message },
     status === "completed" && job.video_url && { part: "film", url: ownPath(job.video_url) },
+    job.image_urls.length > 0 && { part: "pictures", urls: job.image_urls.map(ownPath) },
     job.text && { part: "answer", text: job.text },
-    job.late_result && { part: "late", text: job.late_result.text, url: job.late_result.video_url },
+    job.late_result && { part: "late", ...late(job.late_result) },
     { part: "facts", ...facts(job) },
     job.attempts?.length && { part: "attempts", attempts: job.attempts },
     { part: "actions", id, isOpen, canRetry: status === "failed" || status === "cancelled" },
   ];
   return all.flatMap((section) => section || []);
 }
+
+/** @param {any} result */
+const late = ({ text, video_url, image_urls, finish_reason }) => ({
+  text,
+  film: video_url && ownPath(video_url),
+  pictures: image_urls.map(ownPath),
+  isPartial: finish_reason === "incomplete",
+});
 
 /** @param {any} job */
 function facts(job) {
@@ -82,6 +93,7 @@ function facts(job) {
     Worker: job.worker_id,
     Attempts: job.attempt || null,
     "Film size": job.video_size && size(job.video_size),
+    "Size of the images": job.image_size && size(job.image_size),
   };
 }
 
@@ -112,14 +124,16 @@ const MAKERS = {
       h("p", {}, message ?? ""),
     ),
   film: filmPlayer,
+  pictures: ({ urls }) => h("section", {}, h("h2", {}, "Images"), gallery(urls)),
   answer: ({ text }) => h("section", {}, h("h2", {}, "Answer"), h("p.answer", {}, text)),
-  late: ({ text, url }) =>
+  late: ({ text, film, pictures, isPartial }) =>
     h(
       "section.late",
       {},
-      h("p", {}, "A result came after this job had ended. It is kept and not published."),
+      h("p", {}, isPartial ? PARTIAL : LATE),
       text && h("p.answer", {}, text),
-      url && h("a", { href: ownPath(url), download: true }, "Save the late film"),
+      film && h("a", { href: film, download: true }, "Save the late film"),
+      pictures.length > 0 && gallery(pictures),
     ),
   facts: ({ part: _, ...pairs }) =>
     h(
@@ -169,6 +183,14 @@ function filmPlayer({ url }) {
     lost,
     h("a", { href: url, download: true }, "Save the film"),
   );
+}
+
+/** Pictures side by side, each a link to itself. @param {string[]} urls */
+function gallery(urls) {
+  const pictures = urls.map((url, place) =>
+    h("a", { href: url, target: "_blank" }, h("img", { src: url, alt: `Image ${place + 1}`, loading: "lazy" })),
+  );
+  return h("div.pictures", {}, ...pictures);
 }
 
 /** @param {Section} item */

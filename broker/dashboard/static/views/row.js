@@ -40,9 +40,12 @@ function doing(job) {
   if (job.status === "failed") return job.error?.code ? words(job.error.code) : "";
   if (job.status === "pending") return waiting(job);
   if (job.late_result) return "a late result is kept";
+  const count = job.image_urls.length;
   return [
+    count > 0 && (count === 1 ? "1 image" : `${count} images`),
     job.video_seconds && `${job.video_seconds.toFixed(1)} s`,
     job.video_size && size(job.video_size),
+    job.image_size && size(job.image_size),
   ]
     .filter(Boolean)
     .join(" · ");

@@ -24,10 +24,33 @@ export function workerCard(worker, refresh) {
       ...(worker.kinds ?? []).map((/** @type {string} */ kind) => h(`span.kind.${kind}`, {}, kind)),
     ),
     h("span.page", {}, worker.is_paused ? "paused" : trouble || "ready"),
+    worker.page_detail && h("span.page", {}, worker.page_detail),
     h("span.seen"),
     pauseButton(worker, refresh),
+    details(worker),
   );
 }
+
+/** What it said of itself, as it said it; folded away. @param {any} worker */
+function details({ version, page_state, pack_version, capabilities, quota }) {
+  const pairs = Object.entries({
+    Version: version,
+    "Page state": page_state,
+    "Page pack": pack_version,
+    Capabilities: told(capabilities),
+    Quota: told(quota),
+  }).filter(([, value]) => value);
+  if (!pairs.length) return null;
+  return h(
+    "details.about",
+    {},
+    h("summary", {}, "details"),
+    h("dl", {}, ...pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+  );
+}
+
+/** @param {any} value */
+const told = (value) => (Object.keys(value ?? {}).length ? JSON.stringify(value) : "");
 
 /** Why it takes no job of some kind; empty when it takes them all. @param {any} worker */
 function troubleOf(worker) {
