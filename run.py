@@ -4,6 +4,7 @@ Standard library only, because it runs before anything is installed. What it sta
 broker itself is here.
 """
 
+import ctypes
 import hashlib
 import importlib.util
 import json
@@ -36,6 +37,7 @@ HELP = """\
 Grok Broker
 
   python3 run.py demo [--once] [--port N]   try it: a broker, a worker that needs no account, one film, one chat
+  python3 run.py demo --browser             the same with the extension in a Chromium and a stand-in for the site
   python3 run.py serve                      start the broker (http://127.0.0.1:8000)
   python3 run.py test [pytest arguments]    everything the continuous integration runs
   python3 run.py bench [name ...]           the benchmarks
@@ -53,24 +55,37 @@ class Command(NamedTuple):
     arguments: tuple[str, ...]
     #: Programs beyond Python, installed through apt where that is possible.
     programs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
 
 CORE, DEMO, DEV = "requirements.txt", "requirements-demo.txt", "requirements-dev.txt"
 COMMANDS = {
     "demo": Command((CORE, DEMO), ("-m", "broker.demo.rehearsal")),
+    "demo --browser": Command((CORE, DEMO), ("-m", "broker.demo.rehearsal"), ("chromium",)),
     "serve": Command((CORE,), ("server.py",)),
-    "test": Command((CORE, DEMO, DEV), ("-m", "pytest"), ("chromium", "curl")),
+    "test": Command((CORE, DEMO, DEV), ("-m", "pytest"), ("chromium", "curl"), ("libatomic1",)),
     "bench": Command((CORE, DEMO, DEV), ("-m", "bench"), ("beanstalkd",)),
 }
 
 #: Program → the names it goes by, and the folder whose presence says that it is wanted.
 PROGRAMS = {
-    "chromium": (("chromium", "chromium-browser", "google-chrome"), ROOT / "tests" / "e2e"),
+    # Not Google Chrome: that no longer loads an extension from its command line.
+    "chromium": (("chromium", "chromium-browser"), ROOT / "tests" / "e2e"),
     "curl": (("curl",), ROOT / "tests"),
     "beanstalkd": (("beanstalkd",), ROOT / "bench"),
 }
 
-#: What comes before pytest, each as arguments of the environment's Python.
+#: Debian package → the library in it that something installed through pip needs and does not bring along.
+LIBRARIES = {"libatomic1": "libatomic.so.1"}  # Playwright's own Node.js
+
+#: What the extension is checked with: a lock file of npm's, and a Node.js for a machine without one.
+EXTENSION_TESTS = ROOT / "tests" / "extension"
+NODE_WHEEL = EXTENSION_TESTS / "requirements-node.txt"
+NODE_MAJOR = 20
+REPORTER = "--test-reporter=spec"  # else it depends on the version and on who looks
+TSC = EXTENSION_TESTS / "node_modules" / "typescript" / "bin" / "tsc"
+
+#: What comes first, each as arguments of the environment's Python.
 CHECKS = {
     "ruff format --check": ("-m", "ruff", "format", "--check", "."),
     "ruff check": ("-m", "ruff", "check", "."),
@@ -88,6 +103,8 @@ def main(arguments: Sequence[str]) -> int:
     if name in ("help", "-h", "--help"):
         print(HELP)
         return 0
+    if name == "demo" and "--browser" in rest:
+        name = "demo --browser"
     if name not in COMMANDS:
         print(f"There is no command {name!r}.\n\n{HELP}", file=sys.stderr)
         return 2
@@ -109,6 +126,8 @@ def prepare(command: Command) -> Path:
     install(python, [ROOT / name for name in command.requirements])
     for program in command.programs:
         find_program(program)
+    for package in command.libraries:
+        find_library(package)
     return python
 
 
@@ -180,6 +199,24 @@ def find_program(name: str) -> str | None:
     return found
 
 
+def find_library(package: str) -> bool:
+    """Whether the library is there, installed first where possible. Only Linux lacks it."""
+    if not sys.platform.startswith("linux") or can_load(LIBRARIES[package]):
+        return True
+    if apt_install(package) and can_load(LIBRARIES[package]):
+        return True
+    say(f"{LIBRARIES[package]} is not on this machine; what needs it will say so.")
+    return False
+
+
+def can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
 def first_found(spellings: Sequence[str]) -> str | None:
     return next((path for path in map(shutil.which, spellings) if path), None)
 
@@ -208,6 +245,50 @@ def root_prefix() -> list[str] | None:
     return ["sudo", "-n"] if asked.returncode == 0 else None
 
 
+class Node(NamedTuple):
+    """The two programs of a Node.js."""
+
+    node: str
+    npm: str
+
+
+def prepare_node(python: Path) -> Node | None:
+    """A Node.js with what checks the extension installed; None, and lines about it, where it cannot be had."""
+    node = node_in(None)
+    if node is None:
+        try:
+            install(python, [NODE_WHEEL])
+        except SetUpFailed as error:
+            say(str(error))
+            return None
+        node = node_in(str(python.parent))
+    return node if node is not None and install_modules(node) else None
+
+
+def node_in(path: str | None) -> Node | None:
+    """The Node.js of a search path, the machine's own by default; None where it is missing or too old."""
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if node is None or npm is None:
+        return None
+    told = subprocess.run([node, "--version"], capture_output=True, text=True)
+    major = told.stdout.strip().removeprefix("v").split(".")[0]
+    return Node(node, npm) if major.isdigit() and int(major) >= NODE_MAJOR else None
+
+
+def install_modules(node: Node) -> bool:
+    """Installs what the lock file says, unless that was done; its hashes are checked, its scripts are not run."""
+    stamped, lock = read_stamp(STAMP), EXTENSION_TESTS / "package-lock.json"
+    wanted = {lock.name: digest(lock)}
+    if wanted.items() <= stamped.items() and TSC.exists():
+        return True
+    say(f"Installing {lock.name}")
+    command = [node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    if subprocess.run(command, cwd=EXTENSION_TESTS).returncode != 0:
+        return False
+    STAMP.write_text(json.dumps(stamped | wanted, indent=1))
+    return True
+
+
 def hand_over(command: Sequence[str]) -> int:
     """Becomes the command, so that signals and the exit status are its own."""
     os.chdir(ROOT)
@@ -228,28 +309,51 @@ class Step(NamedTuple):
 
 def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
     """Runs all checks up to the first that fails, prints what ran and what did not, returns the failing status."""
+    node = prepare_node(python)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "pytest.xml"
         pytest = ("-m", "pytest", f"--junitxml={report}", *pytest_arguments)
-        steps = run_steps(python, CHECKS | {"pytest": pytest})
+        steps = run_steps(commands(python, node, pytest))
         skipped = read_skipped(report)
+    if node is None:
+        skipped.insert(0, f"tsc, node --test: no node (Node.js {NODE_MAJOR} or newer, with npm)")
     print_summary(steps, skipped)
     failed = next((step.status for step in steps if step.status), 0)
     if not failed and skipped and is_ci(os.environ):
-        say("A skipped test counts as a failure here, because CI is set.")
+        say("What was skipped counts as a failure here, because CI is set.")
         return 1
     return failed
 
 
-def run_steps(python: Path, checks: Mapping[str, Sequence[str]]) -> list[Step]:
+def commands(
+    python: Path, node: Node | None, pytest: Sequence[str]
+) -> dict[str, Sequence[str | Path]]:
+    """Every check by its name, the quick ones first."""
+    checks: dict[str, Sequence[str | Path]] = {}
+    for name, arguments in CHECKS.items():
+        checks[name] = [python, *arguments]
+    if node is not None:
+        for project in sorted(EXTENSION_TESTS.glob("tsconfig*.json")):
+            checks[f"tsc -p {project.name}"] = [node.node, TSC, "-p", project]
+        checks["node --test"] = [node.node, "--test", REPORTER, *extension_tests()]
+    return checks | {"pytest": [python, *pytest]}
+
+
+def extension_tests() -> list[Path]:
+    """Named one by one: what `node --test` makes of a folder differs from version to version."""
+    found = EXTENSION_TESTS.rglob("*.test.js")
+    return sorted(path for path in found if "node_modules" not in path.parts)
+
+
+def run_steps(checks: Mapping[str, Sequence[str | Path]]) -> list[Step]:
     steps: list[Step] = []
-    for name, arguments in checks.items():
+    for name, command in checks.items():
         if any(step.status != 0 for step in steps):
             steps.append(Step(name, None))
             continue
         say(name)
         started = time.monotonic()
-        status = subprocess.run([str(python), *arguments], cwd=ROOT).returncode
+        status = subprocess.run(command, cwd=ROOT).returncode
         steps.append(Step(name, status, time.monotonic() - started))
     return steps
 
@@ -270,7 +374,7 @@ def print_summary(steps: Sequence[Step], skipped: Sequence[str]) -> None:
     say("Summary")
     for step in steps:
         outcome = {0: "passed", None: "not run"}.get(step.status, "FAILED")
-        print(f"  {outcome:8} {step.name:22} {step.seconds:7.1f} s")
+        print(f"  {outcome:8} {step.name:28} {step.seconds:7.1f} s")
     for line in skipped:
         print(f"  skipped  {line}")
 

@@ -10,8 +10,9 @@ import pytest
 
 import run
 
-PASSED = ("-c", "")
-FAILED = ("-c", "raise SystemExit(3)")
+PASSED = (sys.executable, "-c", "")
+FAILED = (sys.executable, "-c", "raise SystemExit(3)")
+NODE = run.Node("/usr/bin/node", "/usr/bin/npm")
 
 
 @pytest.fixture
@@ -40,6 +41,23 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(subprocess, "run", succeed)
     return commands
+
+
+@pytest.fixture
+def extension_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the extension's tests with nothing in it but its lock and its wheel file."""
+    folder = tmp_path / "extension"
+    folder.mkdir()
+    (folder / "package-lock.json").write_text("{}")
+    (folder / "requirements-node.txt").touch()
+    monkeypatch.setattr(run, "EXTENSION_TESTS", folder)
+    monkeypatch.setattr(run, "NODE_WHEEL", folder / "requirements-node.txt")
+    monkeypatch.setattr(run, "TSC", folder / "node_modules" / "tsc")
+    return folder
+
+
+def saying(version: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return lambda command, **_: subprocess.CompletedProcess(command, 0, stdout=f"{version}\n")
 
 
 def answering(status: int) -> Callable[..., subprocess.CompletedProcess[bytes]]:
@@ -81,6 +99,21 @@ def test_a_command_hands_its_further_arguments_on(monkeypatch: pytest.MonkeyPatc
     assert handed == [
         [str(Path("/env/python")), "-m", "broker.demo.rehearsal", "--once", "--port", "8123"]
     ]
+
+
+def test_only_a_demo_with_a_browser_wants_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[tuple[str, ...]] = []
+    handed: list[Sequence[str]] = []
+    monkeypatch.setattr(
+        run, "prepare", lambda command: prepared.append(command.programs) or Path("python")
+    )
+    monkeypatch.setattr(run, "hand_over", lambda command: handed.append(command) or 0)
+
+    run.main(["demo", "--once"])
+    run.main(["demo", "--once", "--browser"])
+
+    assert prepared == [(), ("chromium",)]
+    assert handed[1][-2:] == ["--once", "--browser"]
 
 
 def test_a_failed_set_up_ends_with_one_and_its_reason(
@@ -186,10 +219,42 @@ def test_without_the_right_to_install_a_missing_program_is_only_said(
     assert "beanstalkd is not on this machine" in capsys.readouterr().out
 
 
+def test_a_library_that_is_there_is_not_installed(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "can_load", lambda library: True)
+
+    assert run.find_library("libatomic1")
+    assert started == []
+
+
+def test_a_missing_library_is_installed(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(run, "root_prefix", list)
+    monkeypatch.setattr(run.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(run, "can_load", lambda library: started != [])
+
+    assert run.find_library("libatomic1")
+    assert started[-1][-1] == "libatomic1"
+
+
+def test_a_missing_library_that_cannot_be_installed_is_only_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(run, "root_prefix", lambda: None)
+    monkeypatch.setattr(run, "LIBRARIES", {"libnone1": "libnone.so.1"})
+
+    assert not run.find_library("libnone1")
+    assert "libnone.so.1 is not on this machine" in capsys.readouterr().out
+
+
 def test_the_first_failing_check_ends_the_run() -> None:
     checks = {"first": PASSED, "second": FAILED, "third": PASSED}
 
-    steps = run.run_steps(Path(sys.executable), checks)
+    steps = run.run_steps(checks)
 
     assert [(step.name, step.status) for step in steps] == [
         ("first", 0),
@@ -201,7 +266,8 @@ def test_the_first_failing_check_ends_the_run() -> None:
 def test_the_status_of_a_test_run_is_that_of_the_step_that_failed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run, "CHECKS", {"first": FAILED})
+    monkeypatch.setattr(run, "prepare_node", lambda python: NODE)
+    monkeypatch.setattr(run, "CHECKS", {"first": FAILED[1:]})
 
     status = run.run_tests(Path(sys.executable), [])
 
@@ -216,11 +282,136 @@ def test_a_skipped_test_is_a_failure_only_in_continuous_integration(
     ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(run, "run_steps", lambda python, checks: [run.Step("pytest", 0)])
+    monkeypatch.setattr(run, "prepare_node", lambda python: NODE)
+    monkeypatch.setattr(run, "run_steps", lambda checks: [run.Step("pytest", 0)])
     monkeypatch.setattr(run, "read_skipped", lambda report: ["tests.a.test_b: no browser"])
 
     assert run.run_tests(Path("python"), []) == status
     assert "skipped  tests.a.test_b: no browser" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_an_unchecked_extension_is_said_and_a_failure_only_in_continuous_integration(
+    ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(run, "CHECKS", {})
+    monkeypatch.setattr(run, "prepare_node", lambda python: None)
+    monkeypatch.setattr(run, "run_steps", lambda checks: [run.Step(name, 0) for name in checks])
+
+    assert run.run_tests(Path("python"), []) == status
+
+    said = capsys.readouterr().out
+    assert "skipped  tsc, node --test: no node" in said
+    assert "passed   node --test" not in said
+
+
+def test_the_extension_is_checked_by_name_before_the_long_tests(
+    extension_tests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tsconfig.json", "tsconfig.site.json", "b.test.js", "helpers.js", "a/c.test.js"):
+        (extension_tests / name).parent.mkdir(exist_ok=True)
+        (extension_tests / name).touch()
+    foreign = extension_tests / "node_modules" / "thing" / "own.test.js"
+    foreign.parent.mkdir(parents=True)
+    foreign.touch()
+
+    checks = run.commands(Path("python"), NODE, ["-m", "pytest"])
+
+    assert list(checks)[-4:] == [
+        "tsc -p tsconfig.json",
+        "tsc -p tsconfig.site.json",
+        "node --test",
+        "pytest",
+    ]
+    assert checks["node --test"] == [
+        NODE.node,
+        "--test",
+        run.REPORTER,
+        extension_tests / "a" / "c.test.js",
+        extension_tests / "b.test.js",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"),
+    [("v20.0.0", True), ("v24.19.0", True), ("v18.20.4", False), ("not a version", False)],
+)
+def test_a_node_is_taken_when_it_is_new_enough(
+    version: str, is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.shutil, "which", lambda name, path: f"/usr/bin/{name}")
+    monkeypatch.setattr(subprocess, "run", saying(version))
+
+    assert run.node_in(None) == (NODE if is_taken else None)
+
+
+def test_a_node_without_npm_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.shutil, "which", lambda name, path: None if name == "npm" else name)
+
+    assert run.node_in(None) is None
+
+
+def test_a_machine_without_node_gets_one_from_a_wheel(
+    extension_tests: Path,
+    stamp: Path,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = {None: None, str(Path("env/bin")): NODE}
+    monkeypatch.setattr(run, "node_in", lambda path: places[path])
+
+    assert run.prepare_node(Path("env/bin/python")) == NODE
+
+    pip, npm = started
+    assert pip[-2:] == ["-r", str(run.NODE_WHEEL)]
+    assert npm[:3] == [NODE.npm, "ci", "--ignore-scripts"]
+
+
+def test_without_a_network_there_is_no_node_and_no_failure_yet(
+    extension_tests: Path,
+    stamp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(run, "node_in", lambda path: None)
+    monkeypatch.setattr(subprocess, "run", answering(1))
+
+    assert run.prepare_node(Path("python")) is None
+    assert "Installing failed" in capsys.readouterr().out
+
+
+def test_modules_are_installed_once_for_each_lock_file(
+    extension_tests: Path,
+    stamp: Path,
+    started: list[list[str]],
+) -> None:
+    run.TSC.parent.mkdir(parents=True)
+    run.TSC.touch()
+    assert run.install_modules(NODE)
+    assert run.install_modules(NODE)
+    assert len(started) == 1
+
+    (extension_tests / "package-lock.json").write_text("{ }")
+    assert run.install_modules(NODE)
+    assert len(started) == 2
+
+    run.TSC.unlink()
+    assert run.install_modules(NODE)
+    assert len(started) == 3
+
+
+def test_modules_that_could_not_be_installed_are_tried_again(
+    extension_tests: Path, stamp: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.TSC.parent.mkdir(parents=True)
+    run.TSC.touch()
+    with monkeypatch.context() as offline:
+        offline.setattr(subprocess, "run", answering(1))
+        assert not run.install_modules(NODE)
+
+    assert run.install_modules(NODE)
+    assert len(started) == 1
 
 
 def test_skipped_tests_are_read_from_the_report_and_expected_failures_are_not(
