@@ -44,7 +44,7 @@ RULES: dict[str, Rule] = {
         Next.HAND_ON, "This Grok account does not offer that.", is_refusal=True, sets_aside=True
     ),
     "ui_changed": Rule(Next.HAND_ON, "The worker is lost on Grok's page.", sets_aside=True),
-    "page_stale": Rule(Next.AGAIN, "Grok's page had to be loaded again."),
+    "page_stale": Rule(Next.AGAIN, "Grok's page had to be loaded again.", is_refusal=True),
     "person_busy": Rule(Next.AGAIN, "The person is using the tab."),
     "tab_closed": Rule(Next.AGAIN, "The worker's tab was closed.", counts=True),
     "browser_closed": Rule(Next.AGAIN, "The worker's browser was closed.", counts=True),

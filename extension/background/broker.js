@@ -67,7 +67,8 @@ export class BrokerClient {
       return { job, directives: job.directives ?? [], skipped, pauseMs: 0 };
     }
     const directives = (answer.headers.get("X-Broker-Directives") ?? "").split(",").map((word) => word.trim());
-    const pauseMs = Number(answer.headers.get("X-Next-Poll-Ms") ?? 0) + 1000 * Number(answer.headers.get("Retry-After") ?? 0);
+    const pauses = [Number(answer.headers.get("X-Next-Poll-Ms")), 1000 * Number(answer.headers.get("Retry-After"))];
+    const pauseMs = Math.max(0, ...pauses.filter(Number.isFinite));
     return { job: null, directives: directives.filter(Boolean), skipped, pauseMs };
   }
 

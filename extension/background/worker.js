@@ -20,6 +20,8 @@ import { load, workerTab } from "./tabs.js";
 /** @typedef {import("./broker.js").HandedJob} HandedJob */
 
 const SILENCE_SECONDS = 20;
+/** How often the page looks at itself while it cannot work. */
+const TICK_MS = 1000;
 
 export class Worker {
   board = new StatusBoard();
@@ -108,6 +110,8 @@ export class Worker {
     this.board.connection("connected");
     this.#obey(answer.directives);
     if (answer.job) await this.#accept(answer.job);
+    // A broker that asks for a pause is going away, and the one that comes back does not know us.
+    if (answer.pauseMs > 0) this.#helloDue = true;
     return answer.pauseMs / 1000;
   }
 
@@ -196,7 +200,11 @@ export class Worker {
   /** Waits for the cause to go away, and looks from time to time whether it has. @param {import("../page/locate.js").Pack} pack */
   async #troubledRound(pack) {
     const before = this.#standing;
+    const ticks = setInterval(() => this.pages.all().forEach((page) => page.tell({ do: "tick" })), TICK_MS);
     await this.#rest(pack.limits.recheck_seconds);
+    clearInterval(ticks);
+    // The broker forgets who says nothing, and its operator should see what this worker waits for.
+    this.#helloDue = true;
     if (this.#standing !== before || (await session.loadWork()) !== null) return 0;
     if (before.state === "selector_missing") await this.selfTest();
     // A human check, or a sign-in under way, is the person's: nothing of ours reloads it.

@@ -2,9 +2,9 @@
 
 import { PageTrouble } from "../shared/troubles.js";
 import { attachImages } from "./attachments.js";
+import { awakeMs } from "./awake.js";
 import { noticesOf, refuseTrouble, refuseUnlessReady } from "./inspect.js";
 import { settledMarkdown, toMarkdown } from "./markdown.js";
-import { squeezed } from "./traffic.js";
 
 /** @typedef {import("./context.js").Context} Context */
 /** @typedef {import("./traffic.js").Exchange} Exchange */
@@ -68,10 +68,16 @@ const conversationsShown = (context) => conversationLinks(context).map((link) =>
 /** @param {string} path */
 const idIn = (path) => /^\/c\/([\w-]{8,64})/.exec(path)?.[1] ?? null;
 
-/** The turn on the page that shows the job's own prompt. */
+/**
+ * The turn on the page that is the job's own prompt: all of its text, or all of a part of it, because pictures and
+ * buttons may stand beside. White space does not count: it is lost between paragraphs.
+ */
 function turnOf(/** @type {Context} */ { locator, job }) {
-  const wanted = squeezed(job.prompt);
-  return locator.all("chat.user_turn").findLast((turn) => squeezed(turn.textContent ?? "").includes(wanted)) ?? null;
+  const bare = (/** @type {string | null} */ text) => (text ?? "").replace(/\s+/g, "");
+  const wanted = bare(job.prompt);
+  const isIt = (/** @type {Element} */ part) => bare(part.textContent) === wanted;
+  const parts = (/** @type {Element} */ turn) => [turn, ...turn.querySelectorAll(":not(button, button *)")];
+  return locator.all("chat.user_turn").findLast((turn) => parts(turn).some(isIt)) ?? null;
 }
 
 /**
@@ -89,8 +95,8 @@ class Answer {
   #reasoning = "";
   /** @type {"traffic" | "page" | null} */
   #source = null;
-  #changedAt = Date.now();
-  #startedAt = Date.now();
+  #changedAt = awakeMs();
+  #startedAt = awakeMs();
   #sawItWork = false;
   #seenSize = -1;
   /** @type {number | null} */
@@ -151,7 +157,7 @@ class Answer {
       return false;
     }
     if (!this.#sawItWork && !this.isRecovered && !this.#isIdle()) return false;
-    this.#quietSince ??= Date.now();
+    this.#quietSince ??= awakeMs();
     if (this.#secondsSince(this.#quietSince) < this.context.locator.limit("settle_seconds")) return false;
     const whole = toMarkdown(block);
     if (!whole) throw new PageTrouble("incomplete", "The page shows no answer.");
@@ -185,13 +191,13 @@ class Answer {
     if (!whole.startsWith(known)) return;
     if (kind === "text") this.#text = whole;
     else this.#reasoning = whole;
-    this.#changedAt = Date.now();
+    this.#changedAt = awakeMs();
     const from = Math.max(known.length, this.context.job.already[kind]);
     if (whole.length > from) this.context.emit({ event: "delta", kind, delta: whole.slice(from) });
   }
 
   #noteSize(/** @type {number} */ size) {
-    if (size !== this.#seenSize) this.#changedAt = Date.now();
+    if (size !== this.#seenSize) this.#changedAt = awakeMs();
     this.#seenSize = size;
   }
 
@@ -208,6 +214,6 @@ class Answer {
   }
 
   #secondsSince(/** @type {number} */ moment) {
-    return (Date.now() - moment) / 1000;
+    return (awakeMs() - moment) / 1000;
   }
 }

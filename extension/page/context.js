@@ -3,7 +3,7 @@
 
 import { PageTrouble } from "../shared/troubles.js";
 import { holds, write } from "./composer.js";
-import { noticesOf, refuseTrouble } from "./inspect.js";
+import { noticesOf, refuseTrouble, refuseUnlessReady } from "./inspect.js";
 import { isShown } from "./locate.js";
 import { press } from "./press.js";
 import { mentions } from "./traffic.js";
@@ -92,6 +92,7 @@ export class Context {
   async submit(purpose, editor, baseline) {
     const { locator, job } = this;
     const button = await this.#enabled(purpose);
+    refuseUnlessReady(locator);
     this.notices = noticesOf(locator);
     this.mark = this.traffic.mark;
     this.evidence = { baseline };

@@ -1,7 +1,8 @@
 // The driver for pictures: fills the Imagine page in, submits once, waits for the new tiles, names their addresses.
 
 import { PageTrouble } from "../shared/troubles.js";
-import { fillAndSubmit, openNewPost, plain, postIn, sourceOf } from "./imagine.js";
+import { awakeMs } from "./awake.js";
+import { absolute, fillAndSubmit, findOwnPost, plain, postIn, sourceOf } from "./imagine.js";
 import { noticesOf, refuseTrouble } from "./inspect.js";
 
 /** A result has at most so many pictures. */
@@ -22,7 +23,7 @@ export async function runImage(context) {
  */
 export async function recoverImage(context) {
   context.notices = noticesOf(context.locator);
-  if (!context.evidence.post_id && !context.exchange()) await openNewPost(context);
+  await findOwnPost(context);
   await followImage(context);
 }
 
@@ -33,8 +34,8 @@ async function followImage(context) {
 }
 
 class Pictures {
-  #startedAt = Date.now();
-  #changedAt = Date.now();
+  #startedAt = awakeMs();
+  #changedAt = awakeMs();
   #seen = "";
 
   /** @param {Context} context */
@@ -53,7 +54,7 @@ class Pictures {
     if (found.isOver && found.isModerated) throw new PageTrouble("moderated", "The site blocked the pictures.");
     refuseTrouble(context.locator, exchange, context.notices);
     const limit = context.locator.limit("stalled_seconds");
-    if ((Date.now() - this.#changedAt) / 1000 > limit) {
+    if ((awakeMs() - this.#changedAt) / 1000 > limit) {
       throw new PageTrouble("stalled", `The pictures have made no progress for ${limit} s.`);
     }
     return false;
@@ -66,7 +67,7 @@ class Pictures {
    */
   #tellsTraffic(exchange) {
     if (exchange && exchange.pictures.size > 0) return true;
-    const isWaiting = (Date.now() - this.#startedAt) / 1000 < this.context.locator.limit("traffic_seconds");
+    const isWaiting = (awakeMs() - this.#startedAt) / 1000 < this.context.locator.limit("traffic_seconds");
     return exchange !== null && isWaiting && this.context.job.action === "submit";
   }
 
@@ -80,7 +81,7 @@ class Pictures {
   #fromTraffic(exchange) {
     const slots = [...exchange.pictures.values()].sort((one, other) => one.order - other.order);
     const done = slots.filter((slot) => slot.done && !slot.moderated && slot.url);
-    const addresses = done.map(({ url }) => new URL(String(url), this.context.locator.pack.media.base).href);
+    const addresses = done.map(({ url }) => absolute(this.context, String(url)));
     const isOver = slots.every((slot) => slot.done) && this.#isQuiet();
     return { addresses, isOver, isModerated: slots.some((slot) => slot.moderated) };
   }
@@ -108,7 +109,7 @@ class Pictures {
   }
 
   #isQuiet() {
-    return (Date.now() - this.#changedAt) / 1000 > this.context.locator.limit("settle_seconds");
+    return (awakeMs() - this.#changedAt) / 1000 > this.context.locator.limit("settle_seconds");
   }
 
   /** @param {Found} found @param {Exchange | null} exchange */
@@ -116,7 +117,7 @@ class Pictures {
     const seen = `${found.addresses.length}/${exchange?.pictures.size ?? 0}/${exchange?.progress ?? 0}`;
     if (seen === this.#seen) return;
     this.#seen = seen;
-    this.#changedAt = Date.now();
+    this.#changedAt = awakeMs();
     const share = (100 * found.addresses.length) / Math.max(1, this.wanted);
     this.context.emit({ event: "progress", progress: Math.min(99, Math.max(0, Math.floor(share))) });
   }

@@ -67,15 +67,34 @@ export function sourceOf(element) {
 /** @param {string} address */
 export const plain = (address) => address.split("?")[0];
 
+/** The site often names a path only. What is no address stays as it is, to be refused. @param {Context} context @param {string} address */
+export function absolute({ locator }, address) {
+  const { base } = locator.pack.media;
+  return URL.canParse(address, base) ? new URL(address, base).href : address;
+}
+
 /** The post's id in a path of the site. @param {string} path */
 export const postIn = (path) => /^\/imagine\/post\/([\w-]{8,64})/.exec(path)?.[1] ?? null;
+
+/**
+ * Finds the post of a prompt that was submitted before: the one that the job's evidence names, or a new one. Whoever
+ * names a post, it is the job's only if it bears the job's prompt.
+ * @param {Context} context
+ */
+export async function findOwnPost(context) {
+  const { evidence, locator } = context;
+  if (!evidence.post_id && !context.exchange()) return openNewPost(context);
+  const lost = () => new PageTrouble("submit_unknown", "The post does not show the job's prompt.");
+  const look = () => context.exchange() !== null || showsPrompt(context, evidence.post_id);
+  await context.until(look, locator.limit("recover_seconds"), lost);
+}
 
 /**
  * Looks through the newest posts of one's own for one that shows this prompt and is no other job's. What was there
  * before submit, or belongs to an earlier job, is not even opened.
  * @param {Context} context
  */
-export async function openNewPost(context) {
+async function openNewPost(context) {
   const { locator, job } = context;
   const known = new Set([...(context.evidence.baseline?.posts ?? []), ...job.others]);
   const seconds = locator.limit("element_seconds");

@@ -86,6 +86,7 @@ function refuseExchange(locator, exchange) {
   const code = Number(error?.code) || 0;
   const detail = (error?.message || `The site answered ${status}.`).slice(0, 200);
   if (status === 401 || code === 16) throw new PageTrouble("needs_login", detail);
+  if (status === 402 || locator.says("paywall", detail)) throw paywalled(detail);
   if (status === 429 || code === 8 || locator.says("rate_limit", detail)) {
     throw new PageTrouble("rate_limited", detail, { retryAfter: waitOf(locator, exchange, detail) });
   }

@@ -14,6 +14,7 @@
     document.removeEventListener("grok-broker:observer", onHello);
     const name = /** @type {CustomEvent} */ (event).detail;
     if (typeof name !== "string" || observed.isThere) return;
+    event.preventDefault();
     observed.isThere = true;
     document.addEventListener(name, (sent) => {
       const text = /** @type {CustomEvent} */ (sent).detail;

@@ -168,11 +168,16 @@ class Page {
   /** @param {Run} run @param {Context} context */
   async #drive(run, context) {
     try {
+      if (run.job.action === "recover" && !run.job.prompt.trim()) {
+        throw new PageTrouble("submit_unknown", "Without a prompt no result can be told to be the job's.");
+      }
       await DRIVERS[run.job.action][run.job.kind](context);
     } catch (error) {
       if (run.abort.signal.aborted) return;
       const trouble = error instanceof PageTrouble ? error : new PageTrouble("unknown", String(error).slice(0, 300));
       const { code, message: detail, retryAfter } = trouble;
+      // First how the page stands: what a job found on it is over when the page itself says so.
+      this.#report(true);
       this.#emit(run, { event: "failed", code, detail, retry_after: retryAfter });
     }
   }

@@ -43,9 +43,9 @@
     }
   };
 
-  const hello = () => send(new Custom("grok-broker:observer", { detail: name }));
-  document.addEventListener("grok-broker:loader", hello, { once: true });
-  hello();
+  /** True when it was heard; then nobody need be answered later, when it may be the page that asks. */
+  const hello = () => !send(new Custom("grok-broker:observer", { detail: name, cancelable: true }));
+  if (!hello()) document.addEventListener("grok-broker:loader", hello, { once: true });
   addEventListener("DOMContentLoaded", () => document.removeEventListener("grok-broker:loader", hello), { once: true });
 
   /** @param {Response} response @param {number} id */

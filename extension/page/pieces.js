@@ -11,7 +11,8 @@ const PIECE_BYTES = 768 * 1024;
  */
 export async function sendMedia(address, ask, say, waiting) {
   try {
-    const response = await fetch(address, { credentials: "include" });
+    // A redirect could lead to this machine or the person's network.
+    const response = await fetch(address, { credentials: "include", redirect: "error" });
     if (!response.ok) throw new Error(`The site answered ${response.status}.`);
     const file = await response.blob();
     for (let start = 0; start < file.size; start += PIECE_BYTES) {

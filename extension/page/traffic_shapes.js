@@ -61,10 +61,10 @@ function takeWhole(exchange, model) {
   exchange.end = "finished";
 }
 
-/** A conversation as the page reads it again: the last turn of the model. */
+/** A conversation as the page reads it again: the last prompt, and the last turn of the model. */
 function takeHistory(/** @type {Exchange} */ exchange, /** @type {any[]} */ responses) {
   const prompts = responses.filter((turn) => /human|user/i.test(String(turn?.sender ?? "")));
-  exchange.said = prompts.map((turn) => text(turn.message) ?? "");
+  exchange.said = prompts.slice(-1).map((turn) => text(turn.message) ?? "");
   const last = responses.at(-1);
   if (!/assistant|model|grok/i.test(String(last?.sender ?? "")) || last.partial === true) return;
   exchange.hasAnswer = true;

@@ -1,7 +1,8 @@
 // The driver for films: fills the Imagine page in, submits once, follows the post, names the film's address.
 
 import { PageTrouble } from "../shared/troubles.js";
-import { fillAndSubmit, openNewPost, plain, postIn, sourceOf } from "./imagine.js";
+import { awakeMs } from "./awake.js";
+import { absolute, fillAndSubmit, findOwnPost, plain, postIn, sourceOf } from "./imagine.js";
 import { noticesOf, refuseTrouble } from "./inspect.js";
 import { press } from "./press.js";
 
@@ -20,7 +21,7 @@ export async function runVideo(context) {
  */
 export async function recoverVideo(context) {
   context.notices = noticesOf(context.locator);
-  if (!context.evidence.post_id && !context.exchange()) await openNewPost(context);
+  await findOwnPost(context);
   await followVideo(context);
 }
 
@@ -31,7 +32,7 @@ async function followVideo(context) {
 }
 
 class Film {
-  #changedAt = Date.now();
+  #changedAt = awakeMs();
   #progress = -1;
   #sawItWork = false;
 
@@ -85,7 +86,7 @@ class Film {
     const progress = Math.max(exchange?.progress ?? -1, percent === undefined ? -1 : Number(percent));
     if (progress <= this.#progress || progress > 100) return;
     this.#progress = progress;
-    this.#changedAt = Date.now();
+    this.#changedAt = awakeMs();
     this.context.emit({ event: "progress", progress: Math.min(99, Math.floor(progress)) });
   }
 
@@ -135,13 +136,8 @@ class Film {
 
   #refuseStall() {
     const limit = this.context.locator.limit("stalled_seconds");
-    if ((Date.now() - this.#changedAt) / 1000 > limit) {
+    if ((awakeMs() - this.#changedAt) / 1000 > limit) {
       throw new PageTrouble("stalled", `The film has made no progress for ${limit} s.`);
     }
   }
-}
-
-/** The site often names a path only. @param {Context} context @param {string} address */
-function absolute({ locator }, address) {
-  return new URL(address, locator.pack.media.base).href;
 }

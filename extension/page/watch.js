@@ -2,6 +2,7 @@
 // background ticks. A hidden tab's timers come once a minute; changes and messages come at once.
 
 import { PageTrouble } from "../shared/troubles.js";
+import { awakeMs } from "./awake.js";
 
 export class Watch {
   /** @type {Set<() => void>} */
@@ -29,7 +30,7 @@ export class Watch {
    * @returns {Promise<T>}
    */
   until(look, { seconds, signal, trouble }) {
-    const started = Date.now();
+    const started = awakeMs();
     return new Promise((resolve, reject) => {
       const finish = (/** @type {() => void} */ deed) => {
         this.#forget(check);
@@ -41,7 +42,7 @@ export class Watch {
           if (signal.aborted) return finish(() => reject(signal.reason));
           const value = look();
           if (value) return finish(() => resolve(value));
-          if (Date.now() - started > seconds * 1000) return finish(() => reject(trouble()));
+          if (awakeMs() - started > seconds * 1000) return finish(() => reject(trouble()));
         } catch (error) {
           finish(() => reject(error));
         }

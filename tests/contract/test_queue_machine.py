@@ -52,7 +52,7 @@ PHASES = st.sampled_from([None, *Phase, Phase.PREPARING, Phase.SUBMITTED, Phase.
 WORKERS = [WorkerId("wrk_a"), WorkerId("wrk_b"), WorkerId("wrk_c"), UNNAMED_WORKER]
 EVIDENCE = [None, '{"baseline": []}', '{"post_id": "p"}', '{"conversation_id": "c"}']
 #: What says that the site turned the prompt away, if it comes right after submit.
-REFUSALS = {"rate_limited", "not_logged_in", "challenge_required", "paywall"}
+REFUSALS = {"rate_limited", "not_logged_in", "challenge_required", "paywall", "page_stale"}
 #: What happens only after the site took the prompt.
 AFTER_SUBMIT = {"download_failed", "result_rejected", "submit_unknown"}
 #: What uses no attempt up.

@@ -50,7 +50,7 @@ TABLE = {
     "unknown": (True, "again"),
 }
 #: What says that the site turned the prompt away, where it comes right after submit was pressed.
-REFUSALS = ["rate_limited", "not_logged_in", "challenge_required", "paywall"]
+REFUSALS = ["rate_limited", "not_logged_in", "challenge_required", "paywall", "page_stale"]
 SET_ASIDE = {"rate_limited", "not_logged_in", "challenge_required", "paywall", "ui_changed"}
 ENDING = [name for name, (_, following) in TABLE.items() if following == "fail"]
 

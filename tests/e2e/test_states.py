@@ -1,0 +1,416 @@
+"""Each state of the page: brought about by its cause, named to the person and the broker, gone with its cause."""
+
+import base64
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.demo.browser import EXTENSION
+from broker.demo.site.stand_in import RateLimit, Switches
+from tests.e2e.conftest import OpenDesk
+from tests.support.browser import GrokBrowser
+from tests.support.e2e_desk import Desk
+from tests.support.e2e_waiting import wait_until
+from tests.support.pictures import png
+
+PROMPT = "A cat playing piano"
+IMAGE = base64.b64encode(png(64, 48)).decode()
+ANSWER = "One word, and another one, and so on to the end of it."
+
+
+def stands(state: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda status: status["page"]["state"] == state
+
+
+def broker_hears(desk: Desk, state: str) -> dict[str, Any]:
+    """The worker as the operator sees it, once it stands so."""
+    worker_id = desk.browser.stored()["workerId"]
+
+    def own() -> dict[str, Any]:
+        workers = desk.http.get("/workers").json()["data"]
+        return next(worker for worker in workers if worker["id"] == worker_id)
+
+    return wait_until(own, lambda worker: worker["page_state"] == state)
+
+
+def popup_says(browser: GrokBrowser, place: str, text: str) -> None:
+    popup = browser.popup()
+    wait_until(lambda: popup.inner_text(place), lambda shown: text in shown, 10)
+    popup.close()
+
+
+def past_codes(browser: GrokBrowser) -> list[str]:
+    """The codes of the last ten jobs as the popup shows them, newest first."""
+    popup = browser.popup()
+    codes = popup.eval_on_selector_all("#past details", "(all) => all.map((one) => one.innerText)")
+    popup.close()
+    return [str(code) for code in codes]
+
+
+# States of the page: no job can be done until somebody or something changes it.
+
+
+def test_nobody_signed_in(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(signed_in=False))
+
+    job_id = desk.post_video(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert (waiting["status"], waiting["waiting_reason"]) == ("pending", "not_logged_in")
+    desk.browser.wait_for_status(stands("needs_login"))
+    broker_hears(desk, "needs_login")
+    popup_says(desk.browser, "#page", "sign")
+    assert desk.site.submits() == []
+
+    desk.site.switches.signed_in = True
+    desk.wait_for_job(job_id, "completed")
+    desk.browser.wait_for_status(stands("ready"))
+    assert len(desk.site.submits()) == 1
+
+
+def test_a_human_check_is_left_to_the_person(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(human_check=True))
+
+    job_id = desk.post_video(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert (waiting["status"], waiting["waiting_reason"]) == ("pending", "challenge_required")
+    desk.browser.wait_for_status(stands("needs_human"))
+    broker_hears(desk, "needs_human")
+    popup_says(desk.browser, "#page", "human")
+    loads = len([event for event in desk.site.events if event[0] == "page"])
+
+    # The person does it; the site then loads its page again.
+    desk.site.switches.human_check = False
+    assert len([event for event in desk.site.events if event[0] == "page"]) == loads
+    desk.browser.page_of_worker().reload()
+    desk.wait_for_job(job_id, "completed")
+    assert len(desk.site.submits()) == 1
+
+
+@pytest.mark.parametrize("question", ["cookie_banner", "age_dialog"])
+def test_a_question_to_the_person_is_not_answered_for_them(
+    question: str, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(**{question: True}))
+
+    job_id = desk.post_video(PROMPT)
+    desk.wait_for_job(job_id, lambda job: job["waiting_reason"] == "challenge_required")
+    desk.browser.wait_for_status(stands("needs_human"))
+    assert desk.site.submits() == []
+
+    setattr(desk.site.switches, question, False)
+    page = desk.browser.page_of_worker()
+    page.evaluate(
+        "document.querySelector('[data-cookie-banner], [data-analytics-name=age_verification]').remove()"
+    )
+    desk.wait_for_job(job_id, "completed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose"),
+    [
+        ("chat", "chat.editor"),
+        ("chat", "chat.submit"),
+        ("video", "imagine.editor"),
+        ("video", "imagine.submit"),
+        ("video", "imagine.mode"),
+        ("image", "imagine.editor"),
+    ],
+)
+def test_a_missing_element_is_named_and_nothing_is_submitted(
+    kind: str, purpose: str, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(missing={purpose}))
+
+    if kind == "video":
+        job_id = desk.post_video(PROMPT)
+    else:
+        job_id, _ = getattr(desk, f"post_{kind}")(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert waiting["waiting_reason"] == "ui_changed"
+    assert waiting["attempts"][0]["detail"].startswith(purpose)
+    desk.browser.wait_for_status(
+        lambda status: stands("selector_missing")(status) and purpose in status["pack"]["missing"]
+    )
+    assert purpose in broker_hears(desk, "selector_missing")["page_detail"]
+    popup_says(desk.browser, "#page", purpose)
+
+    desk.site.switches.missing = set()
+    desk.wait_for_job(job_id, "completed")
+    assert len(desk.site.submits()) == 1
+
+
+def test_a_missing_file_input_is_named(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(missing={"imagine.files"}))
+
+    job_id = desk.post_video(PROMPT, image=IMAGE)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert waiting["attempts"][0]["detail"].startswith("imagine.files")
+    assert desk.site.submits() == []
+
+
+@pytest.mark.parametrize("generation", ["february", "april", "autumn"])
+def test_the_self_test_finds_all_of_it(generation: Any, open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(generation=generation))
+
+    findings = desk.browser.command("self_test")
+
+    assert findings == {"ok": True, "missing": [], "detail": ""}
+    assert desk.site.submits() == []
+
+
+@pytest.mark.parametrize(
+    "purpose", ["chat.editor", "chat.submit", "imagine.editor", "imagine.submit", "imagine.mode"]
+)
+def test_the_self_test_names_what_is_missing_and_submits_nothing(
+    purpose: str, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(missing={purpose}))
+
+    findings = desk.browser.command("self_test")
+
+    assert purpose in findings["missing"]
+    assert not findings["ok"]
+    assert all(name.split(".")[0] == purpose.split(".")[0] for name in findings["missing"])
+    assert desk.site.submits() == []
+
+
+def test_a_repaired_pack_from_the_broker_is_enough(open_desk: OpenDesk, tmp_path: Path) -> None:
+    """The site renames an element; the pack is mended at the broker; nobody installs anything."""
+    repaired = tmp_path / "repaired.json"
+    shutil.copy(EXTENSION / "sites" / "grok.json", repaired)
+    desk = open_desk(settings={"pack_file": repaired})
+    bundled = desk.browser.extension / "sites" / "grok.json"
+    pack = json.loads(bundled.read_text(encoding="utf-8"))
+    limits = pack["limits"]
+    pack["purposes"]["imagine.mode"]["rungs"] = [{"css": "[data-renamed]"}]
+    bundled.write_text(json.dumps(pack), encoding="utf-8")
+
+    job_id = desk.post_video(PROMPT)
+    desk.browser.wait_for_status(stands("selector_missing"))
+    assert desk.site.submits() == []
+
+    mended = json.loads(repaired.read_text(encoding="utf-8"))
+    repaired.write_text(
+        json.dumps(mended | {"version": "2099.1.1", "limits": limits}), encoding="utf-8"
+    )
+    worker_id = desk.browser.stored()["workerId"]
+    desk.http.post(f"/workers/{worker_id}/directives", json={"directive": "update_pack"})
+
+    desk.wait_for_job(job_id, "completed")
+    pack_shown = desk.browser.status()["pack"]
+    assert (pack_shown["version"], pack_shown["source"]) == ("2099.1.1", "broker")
+    assert len(desk.site.submits()) == 1
+
+
+@pytest.mark.parametrize("kind", ["video", "chat"])
+def test_a_stale_page_is_loaded_again_and_the_prompt_submitted_once(
+    kind: str, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(page_stale=True, page_stale_heals=True))
+
+    job_id = desk.post_video(PROMPT) if kind == "video" else desk.post_chat(PROMPT)[0]
+    job = desk.wait_for_job(job_id, "completed", 60)
+
+    assert job["attempts"][0]["failure"] == "page_stale"
+    assert len(desk.site.submits()) == 1
+
+
+# States of one kind of job: the others go on.
+
+
+@pytest.mark.parametrize("told_by", ["header", "body", "words"])
+def test_a_rate_limit_is_waited_for(told_by: Any, open_desk: OpenDesk) -> None:
+    limit = RateLimit(reset_seconds=120, kinds={"video"}, told_by=told_by)
+    desk = open_desk(switches=Switches(rate_limit=limit))
+
+    job_id = desk.post_video(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert (waiting["status"], waiting["waiting_reason"]) == ("pending", "rate_limited")
+    assert 100 < waiting["retry_at"] - time.time() < 160
+    assert "rate_limited" in waiting["attempts"][0]["failure"]
+    status = desk.browser.wait_for_status(lambda status: status["kinds"]["video"]["waitsUntil"])
+    assert 100 < status["kinds"]["video"]["waitsUntil"] / 1000 - time.time() < 130
+    assert status["kinds"]["video"]["note"].startswith("rate_limited")
+    assert status["page"]["state"] == "ready"
+
+    # Another kind is not held up.
+    _, chat = desk.post_chat(PROMPT)
+    chat.answer()
+    assert chat.finish_reason == "stop"
+
+
+def test_a_rate_limit_that_is_over_lets_the_job_through(open_desk: OpenDesk) -> None:
+    limit = RateLimit(reset_seconds=1, kinds={"video"}, told_by="body")
+    desk = open_desk(switches=Switches(rate_limit=limit))
+
+    job_id = desk.post_video(PROMPT)
+    desk.wait_for_job(job_id, lambda job: job["waiting_reason"] == "rate_limited")
+    desk.site.switches.rate_limit = None
+
+    desk.wait_for_job(job_id, "completed", 60)
+    assert desk.browser.status()["kinds"]["video"]["waitsUntil"] is None
+    assert len(desk.site.submits()) == 1
+
+
+def test_a_rate_limit_without_an_end_is_given_the_packs_own(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(rate_limit=RateLimit(kinds={"video"})))
+
+    job_id = desk.post_video(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert waiting["waiting_reason"] == "rate_limited"
+    assert 800 < waiting["retry_at"] - time.time() < 960
+
+
+def test_a_paywall_closes_one_kind_for_a_while(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(paywall=True))
+
+    job_id = desk.post_video(PROMPT)
+    waiting = desk.wait_for_job(job_id, lambda job: job["waiting_reason"] is not None)
+
+    assert (waiting["status"], waiting["waiting_reason"]) == ("pending", "paywall")
+    status = desk.browser.wait_for_status(lambda status: status["kinds"]["video"]["waitsUntil"])
+    assert status["kinds"]["video"]["note"].startswith("paywalled")
+    assert desk.site.submits() == []
+
+    desk.site.switches.paywall = False
+    desk.wait_for_job(job_id, "completed", 60)
+    assert len(desk.site.submits()) == 1
+
+
+# States of one job: the next one is done.
+
+
+def next_job_is_done(desk: Desk) -> None:
+    job_id = desk.post_video("The next one")
+    desk.wait_for_job(job_id, "completed", 60)
+    assert len(desk.site.submits("The next one")) == 1
+
+
+def test_what_the_site_moderates_is_not_tried_again(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(moderation=True))
+
+    job_id = desk.post_video(PROMPT)
+    job = desk.wait_for_job(job_id, "failed")
+
+    assert job["error"]["code"] == "moderated"
+    assert len(desk.site.submits()) == 1
+    assert "moderated" in past_codes(desk.browser)[0].lower()
+    desk.site.switches.moderation = False
+    next_job_is_done(desk)
+
+
+def test_a_moderated_chat_says_so_to_its_client(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(moderation=True))
+
+    _, call = desk.post_chat(PROMPT, stream=False)
+    call.answer()
+
+    assert call.finish_reason == "content_filter"
+    assert len(desk.site.submits()) == 1
+
+
+def test_an_option_that_does_not_stay_set_is_not_submitted(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(radios_ignore_clicks=True))
+
+    job_id = desk.post_video(PROMPT)
+    job = desk.wait_for_job(job_id, "failed")
+
+    assert job["error"]["code"] == "option_not_set"
+    assert "mode" in job["error"]["message"]
+    assert desk.site.submits() == []
+    assert re.search("option", past_codes(desk.browser)[0], re.IGNORECASE)
+    desk.site.switches.radios_ignore_clicks = False
+    next_job_is_done(desk)
+
+
+def test_a_mode_that_attaching_flips_back_is_set_again(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(flip_to_image=True))
+
+    job_id = desk.post_video(PROMPT, image=IMAGE)
+    desk.wait_for_job(job_id, "completed")
+
+    [submit] = desk.site.submits()
+    assert (submit.kind, submit.options["mode"]) == ("video", "Video")
+
+
+def test_an_option_that_the_page_does_not_offer_is_refused_by_name(desk: Desk) -> None:
+    job_id = desk.post_video(PROMPT, duration=7)
+    job = desk.wait_for_job(job_id, "failed")
+
+    assert job["error"]["code"] == "option_refused"
+    assert "duration 7" in job["error"]["message"]
+    assert "10s" in job["error"]["message"]
+    assert desk.site.submits() == []
+
+
+def test_a_film_that_stalls_is_looked_for_until_the_run_cap(open_desk: OpenDesk) -> None:
+    switches = Switches(stalled=True)
+    desk = open_desk(switches=switches, settings={"video_run_cap_seconds": 25})
+
+    job_id = desk.post_video(PROMPT)
+    job = desk.wait_for_job(job_id, "failed", 60)
+
+    assert job["error"]["code"] in ("no_progress", "result_lost")
+    assert job["attempts"][0]["failure"] == "no_progress"
+    assert len(desk.site.submits()) == 1
+    desk.site.switches.stalled = False
+    next_job_is_done(desk)
+
+
+def test_a_film_that_stalls_and_goes_on_arrives(open_desk: OpenDesk) -> None:
+    desk = open_desk(pack_limits={"stalled_seconds": 2})
+    desk.site.hold("progress")
+
+    job_id = desk.post_video(PROMPT)
+    desk.wait_for_job(job_id, lambda job: job["waiting_reason"] == "recovering")
+    desk.site.release("progress")
+
+    job = desk.wait_for_job(job_id, "completed", 60)
+    assert job["attempts"][0]["failure"] == "no_progress"
+    assert len(desk.site.submits()) == 1
+
+
+@pytest.mark.parametrize("transport", ["stream", "socket"])
+def test_an_answer_that_is_cut_off_is_incomplete_and_keeps_its_part(
+    transport: Any, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(cut_off=True, chat_transport=transport, answer=ANSWER))
+
+    job_id, call = desk.post_chat(PROMPT)
+    job = desk.wait_for_job(job_id, "failed")
+
+    assert job["error"]["code"] == "incomplete"
+    assert ANSWER.startswith(call.text)
+    assert call.text
+    assert len(desk.site.submits()) == 1
+    desk.site.switches.cut_off = False
+    next_job_is_done(desk)
+
+
+@pytest.mark.parametrize("language", ["ko", "tr", "zh", "es"])
+def test_a_page_in_another_language_is_worked_all_the_same(
+    language: Any, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(switches=Switches(language=language, answer=ANSWER))
+
+    video = desk.post_video(PROMPT, duration=10, aspect_ratio="16:9", resolution="720p")
+    _, chat = desk.post_chat(PROMPT)
+    chat.answer()
+    desk.wait_for_job(video, "completed")
+
+    assert chat.text == ANSWER
+    submit = next(submit for submit in desk.site.submits() if submit.kind == "video")
+    assert submit.options["duration"].startswith("10")
+    assert submit.options["aspect"] == "16:9"
