@@ -52,12 +52,22 @@ class Pictures {
     this.#note(found, exchange);
     if (found.addresses.length >= this.wanted || (found.isOver && found.addresses.length > 0)) return this.#finish(found);
     if (found.isOver && found.isModerated) throw new PageTrouble("moderated", "The site blocked the pictures.");
-    refuseTrouble(context.locator, exchange, context.notices);
+    this.#refuse(exchange);
     const limit = context.locator.limit("stalled_seconds");
     if ((awakeMs() - this.#changedAt) / 1000 > limit) {
       throw new PageTrouble("stalled", `The pictures have made no progress for ${limit} s.`);
     }
     return false;
+  }
+
+  /** One picture of several may be blocked: that is told of the job only when no other comes any more. @param {Exchange | null} exchange */
+  #refuse(exchange) {
+    try {
+      refuseTrouble(this.context.locator, exchange, this.context.notices);
+    } catch (error) {
+      const isPartial = error instanceof PageTrouble && error.code === "moderated" && !this.#isQuiet();
+      if (!isPartial) throw error;
+    }
   }
 
   /**
