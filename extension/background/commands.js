@@ -11,8 +11,8 @@ import { packInUse } from "./pack.js";
 
 /** @type {Record<string, (worker: Worker, message: Record<string, any>) => Promise<Record<string, any>>>} */
 const COMMANDS = {
-  pause: async (worker) => done(worker.pause("person")),
-  resume: async (worker) => done(worker.resume()),
+  pause: async (worker) => done(worker.pause(true)),
+  resume: async (worker) => done(worker.pause(false)),
   open_grok: async () => done(show((await packInUse()).pack.addresses.chat)),
   self_test: async (worker) => worker.selfTest(),
   test_connection: async (worker, { brokerUrl }) => testConnection(worker.board.now, brokerUrl ?? (await loadSettings()).brokerUrl),

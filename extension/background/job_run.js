@@ -1,10 +1,10 @@
 // One job from its hand-out to its end. May be begun anew at any point with what `session.js` has kept: the service
 // worker can be ended between any two lines. What the page did before goes on counting.
 
-import { backoff } from "../shared/backoff.js";
+import { backoff, pause } from "../shared/backoff.js";
 import { PageTrouble } from "../shared/troubles.js";
 import { BrokerRefusal, isPassing } from "./broker.js";
-import { download, downloadThrough } from "./media.js";
+import { fetchResult, handIn } from "./delivery.js";
 import { loadPosts, remember, rememberPost, saveWork } from "./session.js";
 import { load, workerTab } from "./tabs.js";
 
@@ -276,23 +276,10 @@ export class JobRun {
 
   /** Fetches the result and hands it in. @param {string[]} addresses @returns {Promise<End>} */
   async #deliver(addresses) {
-    const { work } = this;
-    const family = work.kind === "video" ? "video" : "image";
-    const ways = { pause, viaPage: (/** @type {string} */ address) => this.#viaPage(address) };
-    /** @type {Blob[]} */
-    const files = [];
-    for (const address of addresses) files.push(await download(address, family, this.pack, ways));
+    const files = await fetchResult(this.work.kind, addresses, this.pack, this.pages);
     await this.#advance({ phase: "uploading" });
-    if (work.kind === "video") await this.#insist(() => this.broker.putFilm(this.lease, files[0]));
-    else await this.#insist(() => this.broker.postPictures(this.lease, files));
+    await this.#insist(() => handIn(this.broker, this.lease, this.work.kind, files));
     return { outcome: "completed", code: null, detail: null };
-  }
-
-  /** @param {string} address */
-  async #viaPage(address) {
-    const [page] = this.pages.inTab(await workerTab());
-    if (!page) throw new Error("there is no page to fetch it through.");
-    return downloadThrough(page, address);
   }
 
   /** Tells the broker what went wrong. @param {PageTrouble} trouble @returns {Promise<End>} */
@@ -378,9 +365,6 @@ export class JobRun {
     this.board.show({ job: { id, kind, action: shown, phase, progress, note, since } });
   }
 }
-
-/** @param {number} ms @returns {Promise<void>} */
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param {unknown} id */
 const isId = (id) => typeof id === "string" && /^[\w-]{8,64}$/.test(id);

@@ -3,11 +3,13 @@
 
 import { load } from "./tabs.js";
 
+/** @typedef {{ok: boolean, missing: string[], detail: string}} Findings */
+
 const PLACES = /** @type {const} */ (["chat", "imagine"]);
 
 /**
  * @param {import("./pages.js").Pages} pages @param {import("../page/locate.js").Pack} pack
- * @returns {Promise<{ok: boolean, missing: string[], detail: string}>}
+ * @returns {Promise<Findings>}
  */
 export async function walkPack(pages, pack) {
   const missing = [];

@@ -102,15 +102,14 @@ export async function loadSettings() {
   return readSettings(await getLocal("settings"));
 }
 
-/** @returns {Promise<"person" | "broker" | null>} */
-export async function loadPausedBy() {
-  const by = await getLocal("pausedBy");
-  return by === "person" || by === "broker" ? by : null;
+/** Whether the person has paused the worker; kept through restarts of the browser. */
+export async function loadIsPaused() {
+  return (await getLocal("isPaused")) === true;
 }
 
-/** @param {"person" | "broker" | null} pausedBy */
-export async function savePausedBy(pausedBy) {
-  await chrome.storage.local.set({ pausedBy });
+/** @param {boolean} isPaused */
+export async function saveIsPaused(isPaused) {
+  await chrome.storage.local.set({ isPaused });
 }
 
 /** The last page pack that the broker gave, unchecked. @returns {Promise<unknown>} */

@@ -39,3 +39,15 @@ export async function show(address) {
   const { windowId } = await chrome.tabs.update(tab, { active: true }) ?? {};
   if (windowId !== undefined) await chrome.windows.update(windowId, { focused: true });
 }
+
+/**
+ * Whether the worker's tab may be loaded again without taking anything from the person: it shows the site, and nobody
+ * is looking at it.
+ * @param {import("./pages.js").Pages} pages
+ */
+export async function isFreeToReload(pages) {
+  const tab = await workerTab();
+  if (tab === null || pages.inTab(tab).length === 0) return false;
+  const { active, windowId } = await chrome.tabs.get(tab);
+  return !active || !(await chrome.windows.get(windowId)).focused;
+}

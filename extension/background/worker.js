@@ -2,7 +2,6 @@
 // a time, whatever woke it; everything that must survive is in `session.js`.
 
 import { backoff } from "../shared/backoff.js";
-import { KINDS } from "../shared/settings.js";
 import { KIND_STATES, PAGE_STATES } from "../shared/troubles.js";
 import { BrokerClient, BrokerRefusal, BrokerUnreachable } from "./broker.js";
 import { JobRun } from "./job_run.js";
@@ -10,12 +9,14 @@ import { packInUse, takePack } from "./pack.js";
 import { Pages } from "./pages.js";
 import { walkPack } from "./self_test.js";
 import * as session from "./session.js";
+import { StandingKeeper } from "./standing.js";
 import { StatusBoard } from "./status.js";
-import { load, workerTab } from "./tabs.js";
+import { isFreeToReload, load, workerTab } from "./tabs.js";
+import { kindsShown, makeWait, openKinds, secondsToNextEnd } from "./waits.js";
 
 /** @typedef {import("../shared/settings.js").Kind} Kind */
 /** @typedef {import("../shared/settings.js").Settings} Settings */
-/** @typedef {import("./session.js").Standing} Standing */
+/** @typedef {import("../page/locate.js").Pack} Pack */
 /** @typedef {import("./session.js").Work} Work */
 /** @typedef {import("./broker.js").HandedJob} HandedJob */
 
@@ -25,9 +26,10 @@ const TICK_MS = 1000;
 
 export class Worker {
   board = new StatusBoard();
+  standing = new StandingKeeper();
   pages = new Pages({
     onHere: (page) => void this.#greet(page),
-    onStanding: (page, event) => void this.#takeStanding(page, event),
+    onStanding: (page, event) => void this.#hear(page, event),
   });
 
   #running = false;
@@ -38,15 +40,14 @@ export class Worker {
   /** @type {string[]} */
   #images = [];
   #timers = { pollWaitSeconds: 20, beatSeconds: 20 };
-  /** @type {Standing} */
-  #standing = { state: "unknown", detail: "", at: 0, page: null, isSticky: false };
-  /** What the page last told of itself. @type {{offered: Record<string, any>, quota: Record<string, any>}} */
-  #seen = { offered: {}, quota: {} };
-  /** Pages that stood otherwise than ready since they were loaded. @type {Set<string>} */
-  #troubled = new Set();
   /** @type {string[]} */
   #missing = [];
-  #testDue = false;
+  /** The kinds that the broker was told last: a wait that is over is news to it. */
+  #toldKinds = "";
+  #isPausedByBroker = false;
+  #isTestDue = false;
+  /** Who waits for the self-test. @type {((findings: import("./self_test.js").Findings) => void)[]} */
+  #testers = [];
 
   /** Starts the loop unless it runs. Safe to call at any event. */
   start() {
@@ -64,7 +65,7 @@ export class Worker {
   }
 
   async #loop() {
-    this.#standing = (await session.loadStanding()) ?? this.#standing;
+    await this.standing.load();
     for (;;) {
       try {
         const pauseSeconds = await this.#round();
@@ -83,31 +84,39 @@ export class Worker {
     const { pack, source } = await packInUse();
     await this.#show(settings, pack.version, source);
     const work = await session.loadWork();
-    if (work) {
-      if (this.#helloDue) await this.#hello(broker, settings, pack.version, work);
-      await this.#do(work, broker, pack);
-      return 0;
-    }
-    if (this.#testDue) await this.selfTest();
-    if (this.#helloDue) await this.#hello(broker, settings, pack.version, null);
-    if (await session.loadPausedBy()) return this.#pausedRound(broker, settings, pack.version);
-    if (!this.#canWork()) return this.#troubledRound(pack);
-    const kinds = await this.#openKinds(settings);
+    if (this.#isTestDue) await this.#test(work, pack);
+    if (work) return this.#workRound(work, broker, settings, pack);
+    const kinds = await openKinds(settings);
+    const isNews = kinds.join() !== this.#toldKinds;
+    if (this.#helloDue || isNews) await this.#hello(broker, settings, pack.version, null);
+    if (await session.loadIsPaused()) return SILENCE_SECONDS;
+    if (!this.standing.canWork) return this.#troubledRound(pack);
     if (kinds.length === 0) return pack.limits.recheck_seconds;
     return this.#poll(broker, kinds);
+  }
+
+  /** @param {Work} work @param {BrokerClient} broker @param {Settings} settings @param {Pack} pack */
+  async #workRound(work, broker, settings, pack) {
+    if (this.#helloDue) await this.#hello(broker, settings, pack.version, work);
+    await this.#do(work, broker, pack);
+    return 0;
   }
 
   /** @param {BrokerClient} broker @param {Kind[]} kinds */
   async #poll(broker, kinds) {
     this.#pollAbort = new AbortController();
+    const waitSeconds = Math.min(this.#timers.pollWaitSeconds, await secondsToNextEnd());
+    // Something may have come up since the round began.
+    if (this.#helloDue || this.#isTestDue) return 0;
     let answer;
     try {
-      answer = await broker.poll(kinds, this.#timers.pollWaitSeconds, this.#pollAbort.signal);
+      answer = await broker.poll(kinds, waitSeconds, this.#pollAbort.signal);
     } catch (error) {
       if (this.#pollAbort.signal.aborted) return 0;
       throw error;
     }
     this.board.connection("connected");
+    this.#isPausedByBroker = /=paused/.test(answer.skipped);
     this.#obey(answer.directives);
     if (answer.job) await this.#accept(answer.job);
     // A broker that asks for a pause is going away, and the one that comes back does not know us.
@@ -139,21 +148,17 @@ export class Worker {
     });
   }
 
-  /** @param {Work} work @param {BrokerClient} broker @param {import("../page/locate.js").Pack} pack */
+  /** @param {Work} work @param {BrokerClient} broker @param {Pack} pack */
   async #do(work, broker, pack) {
     const { pages, board } = this;
     const { beatSeconds } = this.#timers;
     const obey = (/** @type {string[]} */ directives) => this.#obey(directives);
     const end = await new JobRun({ broker, pages, pack, board, obey, beatSeconds }, work, this.#images).carryOut();
     this.#images = [];
-    if (end.code && PAGE_STATES.has(end.code)) await this.#stand(end.code, end.detail ?? "", end.page ?? null, true);
-    if (end.code && KIND_STATES.has(end.code)) await this.#makeWait(work.kind, end, pack.limits);
-  }
-
-  // How the page stands.
-
-  #canWork() {
-    return ["ready", "unknown", "page_stale"].includes(this.#standing.state);
+    if (!end.code) return;
+    if (PAGE_STATES.has(end.code)) await this.standing.find(end.code, end.detail ?? "", end.page ?? null);
+    if (KIND_STATES.has(end.code)) await makeWait(work.kind, end, pack.limits);
+    this.#helloDue = true;
   }
 
   /** @param {import("./pages.js").Page} page */
@@ -163,78 +168,23 @@ export class Worker {
   }
 
   /** @param {import("./pages.js").Page} page @param {Record<string, any>} event */
-  async #takeStanding(page, event) {
-    const { state, detail, offered, quota } = event;
-    const known = ["ready", "needs_login", "needs_human"].includes(state) ? state : "unknown";
-    const isNews = JSON.stringify([offered, quota]) !== JSON.stringify([this.#seen.offered, this.#seen.quota]);
-    if (isNews && JSON.stringify([offered, quota]).length < 20_000) {
-      const withChoices = Object.keys(offered ?? {}).length > 0 ? offered : this.#seen.offered;
-      this.#seen = { offered: withChoices, quota: quota ?? {} };
-      this.#helloDue = true;
-    }
-    if (known !== "ready") this.#troubled.add(page.id);
-    else if (!this.#mayClear(page.id)) return;
-    if (known !== this.#standing.state) await this.#stand(known, String(detail ?? "").slice(0, 200), page.id, false);
+  async #hear(page, event) {
+    const [hasMoved, isNews] = await this.standing.hear(page, event);
+    if (hasMoved) this.stir();
+    else if (isNews) this.#helloDue = true;
   }
 
-  /**
-   * Whether a page that says `ready` is to be believed. A job found otherwise on it: then only another page, or the
-   * same after it has shown the trouble itself. A missing element is cleared by the self-test alone.
-   * @param {string} page
-   */
-  #mayClear(page) {
-    const { isSticky, state, page: troubled } = this.#standing;
-    if (!isSticky) return true;
-    if (state === "selector_missing") return false;
-    return page !== troubled || this.#troubled.has(page);
-  }
-
-  /** @param {string} state @param {string} detail @param {string | null} page @param {boolean} isSticky */
-  async #stand(state, detail, page, isSticky) {
-    this.#standing = { state, detail, at: Date.now(), page, isSticky };
-    await session.saveStanding(this.#standing);
-    this.board.show({ page: { state, detail, at: this.#standing.at } });
-    this.stir();
-  }
-
-  /** Waits for the cause to go away, and looks from time to time whether it has. @param {import("../page/locate.js").Pack} pack */
+  /** Waits for the cause to go away, and looks from time to time whether it has. @param {Pack} pack */
   async #troubledRound(pack) {
-    const before = this.#standing;
+    const { state, at } = this.standing.now;
     const ticks = setInterval(() => this.pages.all().forEach((page) => page.tell({ do: "tick" })), TICK_MS);
     await this.#rest(pack.limits.recheck_seconds);
     clearInterval(ticks);
-    // The broker forgets who says nothing, and its operator should see what this worker waits for.
-    this.#helloDue = true;
-    if (this.#standing !== before || (await session.loadWork()) !== null) return 0;
-    if (before.state === "selector_missing") await this.selfTest();
+    if (this.standing.now.at !== at || this.#isTestDue) return 0;
+    if (state === "selector_missing") this.#isTestDue = true;
     // A human check, or a sign-in under way, is the person's: nothing of ours reloads it.
-    else if (before.state === "needs_login" && (await this.#isAtSite())) await load(pack.addresses.chat);
+    else if (state === "needs_login" && (await isFreeToReload(this.pages))) await load(pack.addresses.chat);
     return 0;
-  }
-
-  async #isAtSite() {
-    return this.pages.inTab(await workerTab()).length > 0;
-  }
-
-  /** @param {Kind} kind @param {import("./job_run.js").End} end @param {Record<string, number>} limits */
-  async #makeWait(kind, end, limits) {
-    const given = end.code === "paywalled" ? limits.paywall_seconds : limits.rate_limit_seconds;
-    const until = Date.now() + 1000 * (end.retryAfter ?? given);
-    const waits = await session.loadWaits();
-    await session.saveWaits({ ...waits, [kind]: { until, state: String(end.code), detail: end.detail ?? "" } });
-    this.#helloDue = true;
-  }
-
-  /** Kinds that are switched on and need not wait. A wait that is over is forgotten, and the broker told. @param {Settings} settings */
-  async #openKinds(settings) {
-    const waits = await session.loadWaits();
-    const over = KINDS.filter((kind) => (waits[kind]?.until ?? Infinity) <= Date.now());
-    if (over.length > 0) {
-      for (const kind of over) delete waits[kind];
-      await session.saveWaits(waits);
-      this.stir();
-    }
-    return KINDS.filter((kind) => settings.kinds[kind] && !waits[kind]);
   }
 
   // What the broker is told, and what it asks.
@@ -243,19 +193,22 @@ export class Worker {
   async #hello(broker, settings, packVersion, work) {
     this.#helloDue = false;
     try {
-      const { state, detail } = this.#standing;
+      const { state, detail } = this.standing.now;
+      const isPaused = await session.loadIsPaused();
+      const kinds = await openKinds(settings);
       const welcome = await broker.hello({
         name: settings.name,
         version: chrome.runtime.getManifest().version,
-        kinds: await this.#openKinds(settings),
+        kinds,
         slots: 1,
-        page_state: this.#canWork() ? "ready" : state,
+        page_state: isPaused ? "paused" : this.standing.canWork ? "ready" : state,
         page_detail: detail.slice(0, 300),
-        capabilities: this.#seen.offered,
-        quota: this.#seen.quota,
+        capabilities: this.standing.offered,
+        quota: this.standing.quota,
         pack_version: packVersion,
         held: work ? [{ job_id: work.id, lease_token: work.token }] : [],
       });
+      this.#toldKinds = kinds.join();
       this.board.connection("connected");
       this.#timers = { pollWaitSeconds: welcome.poll_wait_seconds ?? 20, beatSeconds: welcome.beat_seconds ?? 20 };
       this.#obey(welcome.directives ?? []);
@@ -269,10 +222,11 @@ export class Worker {
   /** @param {string[]} directives */
   #obey(directives) {
     for (const directive of directives) {
-      if (directive === "pause" || directive === "drain") void this.pause("broker");
-      else if (directive === "resume") void this.resume();
+      // Whether it is paused the broker says with each poll, also after it has been started anew.
+      if (directive === "pause" || directive === "drain") this.#isPausedByBroker = true;
+      else if (directive === "resume") this.#isPausedByBroker = false;
       else if (directive === "refresh_capabilities") this.#helloDue = true;
-      else if (directive === "self_test") this.#testDue = true;
+      else if (directive === "self_test") this.#isTestDue = true;
       else if (directive === "reload_page") void this.#reload();
       else if (directive === "update_pack") void this.updatePack().catch(() => {});
     }
@@ -291,41 +245,35 @@ export class Worker {
     if (wrong !== null) return void console.warn(`The page pack of the broker is not used: ${wrong}`);
     const { pack } = await packInUse();
     for (const page of this.pages.all()) page.tell({ do: "pack", pack });
-    if (this.#standing.state === "selector_missing") this.#testDue = true;
+    if (this.standing.now.state === "selector_missing") this.#isTestDue = true;
     this.stir();
   }
 
-  /** @param {"person" | "broker"} by */
-  async pause(by) {
-    await session.savePausedBy(by);
+  /** The person's pause and resume. @param {boolean} isPaused */
+  async pause(isPaused) {
+    await session.saveIsPaused(isPaused);
     this.stir();
   }
 
-  async resume() {
-    await session.savePausedBy(null);
+  /** Has the loop walk the page pack at its next round; nothing is submitted. @returns {Promise<import("./self_test.js").Findings>} */
+  selfTest() {
+    const findings = new Promise((resolve) => this.#testers.push(resolve));
+    this.#isTestDue = true;
     this.stir();
-  }
-
-  /** Still heard of by the broker, so that it can say `resume`. @param {BrokerClient} broker @param {Settings} settings @param {string} packVersion */
-  async #pausedRound(broker, settings, packVersion) {
-    await this.#rest(SILENCE_SECONDS);
-    if ((await session.loadPausedBy()) === "broker") await this.#hello(broker, settings, packVersion, null);
-    return 0;
-  }
-
-  /** Walks the page pack; submits nothing. @returns {Promise<{ok: boolean, missing: string[], detail: string}>} */
-  async selfTest() {
-    this.#testDue = false;
-    if (await session.loadWork()) return { ok: false, missing: [], detail: "A job is under way." };
-    const { pack } = await packInUse();
-    const findings = await walkPack(this.pages, pack);
-    this.#missing = findings.missing;
-    if (findings.missing.length > 0) {
-      await this.#stand("selector_missing", findings.missing.join(", "), null, true);
-    } else if (findings.ok && this.#standing.state === "selector_missing") {
-      await this.#stand("ready", "", null, false);
-    }
     return findings;
+  }
+
+  /** @param {Work | null} work @param {Pack} pack */
+  async #test(work, pack) {
+    this.#isTestDue = false;
+    const testers = this.#testers.splice(0);
+    const findings = work ? { ok: false, missing: [], detail: "A job is under way." } : await walkPack(this.pages, pack);
+    if (!work) {
+      this.#missing = findings.missing;
+      await this.standing.judge(findings);
+      this.#helloDue = true;
+    }
+    for (const tell of testers) tell(findings);
   }
 
   // Resting and showing.
@@ -352,16 +300,13 @@ export class Worker {
 
   /** @param {Settings} settings @param {string} version @param {"bundled" | "broker"} source */
   async #show(settings, version, source) {
-    const waits = await session.loadWaits();
-    const kindOf = (/** @type {Kind} */ kind) => {
-      const wait = waits[kind];
-      const note = wait ? `${wait.state}: ${wait.detail}`.slice(0, 200) : "";
-      return { enabled: settings.kinds[kind], waitsUntil: wait?.until ?? null, note };
-    };
-    const kinds = /** @type {any} */ (Object.fromEntries(KINDS.map((kind) => [kind, kindOf(kind)])));
-    const { state, detail, at } = this.#standing;
-    const pack = { version, source, missing: this.#missing };
-    this.board.show({ kinds, pack, page: { state, detail, at }, pausedBy: await session.loadPausedBy() });
+    const isPaused = await session.loadIsPaused();
+    this.board.show({
+      kinds: await kindsShown(settings),
+      pack: { version, source, missing: this.#missing },
+      page: this.standing.shown,
+      pausedBy: isPaused ? "person" : this.#isPausedByBroker ? "broker" : null,
+    });
   }
 }
 

@@ -8,3 +8,6 @@
 export function backoff(tries, { first = 1000, most = 15000 } = {}) {
   return Math.min(most, first * 2 ** Math.max(0, tries - 1));
 }
+
+/** @param {number} ms @returns {Promise<void>} */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
