@@ -42,9 +42,10 @@ async function done(deed) {
 
 /** @param {Worker} worker @param {Record<string, any>} message */
 async function saveSettings(worker, message) {
-  const checked = checkBrokerUrl(String(message.settings?.brokerUrl ?? ""));
+  const settings = { ...(await loadSettings()), ...message.settings };
+  const checked = checkBrokerUrl(String(settings.brokerUrl));
   if (!checked.ok) return { ok: false, error: checked.error };
-  await chrome.storage.local.set({ settings: readSettings(message.settings) });
+  await chrome.storage.local.set({ settings: readSettings(settings) });
   worker.stir();
   return { ok: true };
 }
