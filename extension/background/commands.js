@@ -42,8 +42,9 @@ async function done(deed) {
 
 /** @param {Worker} worker @param {Record<string, any>} message */
 async function saveSettings(worker, message) {
+  if (typeof message.settings !== "object" || message.settings === null) return { ok: false, error: "There are no settings." };
   const settings = { ...(await loadSettings()), ...message.settings };
-  const checked = checkBrokerUrl(String(settings.brokerUrl));
+  const checked = checkBrokerUrl(String(settings.brokerUrl ?? ""));
   if (!checked.ok) return { ok: false, error: checked.error };
   await chrome.storage.local.set({ settings: readSettings(settings) });
   worker.stir();

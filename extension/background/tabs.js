@@ -29,7 +29,8 @@ export async function load(address) {
   const opened = await chrome.windows.create({ url: address, focused: false, type: "normal", width: 1100, height: 860 });
   const tab = /** @type {number} */ (opened?.tabs?.[0]?.id);
   await saveTab(tab);
-  await chrome.tabs.update(tab, { autoDiscardable: false });
+  // A film that plays there by itself should not be heard.
+  await chrome.tabs.update(tab, { autoDiscardable: false, muted: true });
   return tab;
 }
 
