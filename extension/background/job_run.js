@@ -15,6 +15,8 @@ import { load, workerTab } from "./tabs.js";
 
 /** A page may be lost so often before submit until the job is given back. */
 const STARTS = 3;
+/** How long a page has to call again after the service worker was started anew; it takes a tenth of a second. */
+const CALL_AGAIN_SECONDS = 2;
 const TICK_MS = 1000;
 const PHASES = ["assigned", "preparing", "submitted", "generating", "downloading", "uploading"];
 
@@ -114,8 +116,7 @@ export class JobRun {
   /** A page that works on the job: the one that does already, the one that submitted it, or a fresh one. */
   async #pageForIt() {
     const { work } = this;
-    const tab = await workerTab();
-    const [open] = this.pages.inTab(tab);
+    const open = await this.#openPage();
     if (open?.running === this.key) return open;
     if (open && work.permitted && open.did.includes(work.id)) return this.#set(open, "recover");
     if (!work.permitted && this.images.length < work.imageCount) return this.#giveBack("The images were lost.");
@@ -127,6 +128,14 @@ export class JobRun {
     const page = await this.pages.waitFor(loaded, (found) => found.id !== before, this.pack.limits.page_seconds);
     if (!page) throw new PageTrouble("site_down", "Grok's page did not load.");
     return this.#set(page, action);
+  }
+
+  /** The page in the worker's tab. One that worked before we were ended is given a moment to call again. */
+  async #openPage() {
+    const tab = await workerTab();
+    if (tab === null) return null;
+    const isResumed = this.work.permitted || this.work.starts > 0;
+    return this.pages.waitFor(tab, () => true, isResumed ? CALL_AGAIN_SECONDS : 0);
   }
 
   /** @param {Page} page @param {"submit" | "recover"} action */
