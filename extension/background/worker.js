@@ -89,10 +89,12 @@ export class Worker {
     const kinds = await openKinds(settings);
     const isNews = kinds.join() !== this.#toldKinds;
     if (this.#helloDue || isNews) await this.#hello(broker, settings, pack.version, null);
-    if (await session.loadIsPaused()) return SILENCE_SECONDS;
-    if (!this.standing.canWork) return this.#troubledRound(pack);
-    if (kinds.length === 0) return pack.limits.recheck_seconds;
-    return this.#poll(broker, kinds);
+    const isPaused = await session.loadIsPaused();
+    if (!isPaused && this.standing.canWork && kinds.length > 0) return this.#poll(broker, kinds);
+    // The broker forgets who does not call, and its operator should see what this worker waits for.
+    this.#helloDue = true;
+    if (isPaused) return SILENCE_SECONDS;
+    return this.standing.canWork ? pack.limits.recheck_seconds : this.#troubledRound(pack);
   }
 
   /** @param {Work} work @param {BrokerClient} broker @param {Settings} settings @param {Pack} pack */

@@ -1,6 +1,13 @@
 // Writing into the page's editors and attaching files, as a person would; everything is read back.
 
 import { PageTrouble } from "../shared/troubles.js";
+import { strike } from "./press.js";
+
+/**
+ * Typed behind a text and taken away again. An editor's own rules, which make a list of `- ` and drop the stars of
+ * `**bold**`, look at the end of what is typed; a letter is the end of none of them.
+ */
+const END = "x";
 
 /** Whether it comes true soon; an editor takes changes in a moment after they are made. @typedef {(look: () => boolean) => Promise<boolean>} Settled */
 
@@ -13,7 +20,7 @@ export async function write(editor, text, settled) {
   const ways = editor instanceof HTMLTextAreaElement ? [writeTextarea] : [writeAtOnce, writeByLine];
   for (const way of ways) {
     await clear(editor, settled);
-    way(/** @type {any} */ (editor), text);
+    await way(/** @type {any} */ (editor), text.replace(/\r\n?/g, "\n"));
     if (await settled(() => holds(editor, text))) return;
   }
   await clear(editor, settled);
@@ -46,17 +53,21 @@ function readBlock(node) {
 }
 
 /** @param {HTMLElement} editor @param {string} text */
-function writeAtOnce(editor, text) {
-  editor.ownerDocument.execCommand("insertText", false, text);
+async function writeAtOnce(editor, text) {
+  const document = editor.ownerDocument;
+  for (const change of [() => document.execCommand("insertText", false, text + END), () => document.execCommand("delete")]) {
+    change();
+    // An editor hears of a change after the script that made it.
+    await null;
+  }
 }
 
-/** For builds that drop line ends, or read them as Enter. @param {HTMLElement} editor @param {string} text */
-function writeByLine(editor, text) {
-  const document = editor.ownerDocument;
-  text.split("\n").forEach((line, index) => {
-    if (index > 0) document.execCommand("insertParagraph");
-    if (line) document.execCommand("insertText", false, line);
-  });
+/** For builds that drop line ends. Never by a paragraph: editors read that as Enter, and Enter submits. */
+async function writeByLine(/** @type {HTMLElement} */ editor, /** @type {string} */ text) {
+  for (const [index, line] of text.split("\n").entries()) {
+    if (index > 0) strike(editor, "Enter", { shiftKey: true });
+    if (line) await writeAtOnce(editor, line);
+  }
 }
 
 /** @param {HTMLElement} editor @param {Settled} settled */

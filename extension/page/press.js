@@ -40,11 +40,11 @@ function eventOf(type, Kind, element) {
 
 /**
  * A key, down and up, for menus that open no other way.
- * @param {HTMLElement} element @param {string} key
+ * @param {HTMLElement} element @param {string} key @param {KeyboardEventInit} [held]
  */
-export function strike(element, key) {
+export function strike(element, key, held = {}) {
   element.focus();
   for (const type of ["keydown", "keyup"]) {
-    element.dispatchEvent(new KeyboardEvent(type, { key, code: key, bubbles: true, cancelable: true }));
+    element.dispatchEvent(new KeyboardEvent(type, { key, code: key, bubbles: true, cancelable: true, ...held }));
   }
 }

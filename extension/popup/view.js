@@ -91,7 +91,7 @@ export function popupView(told, history, settings, now) {
 function lineOf(group, { state, detail }) {
   const { title, meaning, asks, severity } = wordsFor(group, state);
   const text = severity === "good" ? "" : `${meaning} ${asks}`.trim();
-  return { severity, title, text, detail: detail === title ? "" : detail };
+  return { severity, title, text, detail: sentence(detail) === sentence(title) ? "" : detail };
 }
 
 /** @param {Status["pausedBy"]} pausedBy @returns {Pause} */

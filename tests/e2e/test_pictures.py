@@ -18,11 +18,18 @@ from tests.support.e2e_desk import Desk
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "extension.md"
 PICTURES = DOCUMENT.with_name("pictures")
+EXTENSION_ID = "cbbjidhpddkbmnhlnldimfkcageanjdb"
 IS_WRITTEN = os.environ.get("WRITE_PICTURES") == "1"
 #: The usual address stands in what is shown to people; otherwise any port will do.
 PORT = 8000 if IS_WRITTEN else 0
 MOST_BYTES = 150_000
 POPUP_WIDTH = 380
+#: Until there is something to see of the film, and the player no longer shows that it is loading.
+PLAY_A_WHILE = """(film, seconds) => new Promise((resolve) => {
+  film.addEventListener("timeupdate", () => film.currentTime > seconds && film.pause());
+  film.addEventListener("pause", resolve, { once: true });
+  void film.play();
+})"""
 TAKEN = {
     "install-1-extensions",
     "install-2-popup",
@@ -40,7 +47,8 @@ Take = Callable[[str, Page, int, int | None], None]
 def take(tmp_path: Path) -> Take:
     def take_it(name: str, page: Page, width: int, height: int | None) -> None:
         assert name in TAKEN
-        page.set_viewport_size({"width": width, "height": height or 600})
+        page.set_viewport_size({"width": width, "height": height or 1})
+        page.evaluate("scrollTo(0, 0)")
         path = tmp_path / f"{name}.png"
         page.screenshot(path=path, full_page=height is None, animations="disabled", scale="css")
         assert share_of_commonest_colour(path) < 0.97, f"{path} is nearly blank"
@@ -72,12 +80,13 @@ def make_small(path: Path) -> None:
 
 def test_the_extensions_page_shows_the_loaded_extension(desk: Desk, take: Take) -> None:
     page = desk.browser.new_page("chrome://extensions")
-    page.get_by_role("button", name="Developer mode").click()
+    page.get_by_role("switch", name="Developer mode").click()
 
+    card = page.locator(f"extensions-item#{EXTENSION_ID}")
     expect(page.get_by_text("Load unpacked")).to_be_visible()
-    expect(page.locator("extensions-item")).to_have_count(1)
-    expect(page.get_by_text(f"ID: {desk.browser.extension_id}")).to_be_visible()
-    take("install-1-extensions", page, 900, 400)
+    expect(card).to_contain_text("Grok Broker")
+    expect(card).to_contain_text(f"ID: {EXTENSION_ID}")
+    take("install-1-extensions", page, 800, 413)
 
 
 def test_the_popup_of_a_fresh_extension_is_connected(desk: Desk, take: Take) -> None:
@@ -97,7 +106,7 @@ def test_the_options_show_a_connection_test_that_passed(desk: Desk, take: Take) 
 
     expect(page.locator("#verdict")).to_have_text("All six steps passed. Jobs can come.")
     expect(page.locator("#steps li[data-state=pass]")).to_have_count(6)
-    take("install-3-options", page, 760, 980)
+    take("install-3-options", page, 760, 1214)
 
 
 def test_the_popup_shows_a_job_that_runs(desk: Desk, take: Take) -> None:
@@ -128,7 +137,7 @@ def test_the_popup_says_that_nobody_is_signed_in(open_desk: OpenDesk, take: Take
 
 
 def test_the_sites_page_shows_the_film_that_was_made(desk: Desk, take: Take) -> None:
-    job = desk.post_video("A cat playing piano")
+    job = desk.post_video("A cat playing piano", aspect_ratio="16:9")
     desk.wait_for_job(job, "completed")
     page = desk.browser.page_of_worker()
     page.bring_to_front()
@@ -137,7 +146,8 @@ def test_the_sites_page_shows_the_film_that_was_made(desk: Desk, take: Take) -> 
     film = page.locator("article video")
     expect(film).to_be_visible()
     expect(film).to_have_js_property("readyState", 4)
-    take("site-video", page, 900, 620)
+    film.evaluate(PLAY_A_WHILE, 1.0)
+    take("site-video", page, 900, 680)
 
 
 def test_the_document_shows_these_pictures_and_no_others() -> None:
