@@ -26,6 +26,7 @@ if sys.version_info < MINIMUM:  # before the first annotation that an older Pyth
     )
 
 from collections.abc import Mapping, Sequence  # noqa: E402
+from itertools import chain  # noqa: E402
 from typing import NamedTuple  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent
@@ -91,6 +92,8 @@ CHECKS = {
     "ruff check": ("-m", "ruff", "check", "."),
     "mypy": ("-m", "mypy"),
 }
+
+BROWSER_LANE = ("tests/e2e", "-n", "2", "--dist", "loadfile")
 
 
 class SetUpFailed(Exception):
@@ -311,10 +314,8 @@ def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
     """Runs all checks up to the first that fails, prints what ran and what did not, returns the failing status."""
     node = prepare_node(python)
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "pytest.xml"
-        pytest = ("-m", "pytest", f"--junitxml={report}", *pytest_arguments)
-        steps = run_steps(commands(python, node, pytest))
-        skipped = read_skipped(report)
+        steps = run_steps(commands(python, node, pytest_steps(Path(folder), pytest_arguments)))
+        skipped = read_skipped(Path(folder))
     if node is None:
         skipped.insert(0, f"tsc, node --test: no node (Node.js {NODE_MAJOR} or newer, with npm)")
     print_summary(steps, skipped)
@@ -325,8 +326,20 @@ def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
     return failed
 
 
+def pytest_steps(reports: Path, arguments: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Everything, the browser tests last and two files at a time, for they mostly wait; or what the person asks for."""
+    if arguments:
+        lanes = {"pytest": tuple(arguments)}
+    else:
+        lanes = {"pytest": ("--ignore=tests/e2e",), "pytest tests/e2e": BROWSER_LANE}
+    return {
+        name: ("-m", "pytest", f"--junitxml={reports / str(number)}.xml", *lane)
+        for number, (name, lane) in enumerate(lanes.items())
+    }
+
+
 def commands(
-    python: Path, node: Node | None, pytest: Sequence[str]
+    python: Path, node: Node | None, pytest: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str | Path]]:
     """Every check by its name, the quick ones first."""
     checks: dict[str, Sequence[str | Path]] = {}
@@ -336,7 +349,7 @@ def commands(
         for project in sorted(EXTENSION_TESTS.glob("tsconfig*.json")):
             checks[f"tsc -p {project.name}"] = [node.node, TSC, "-p", project]
         checks["node --test"] = [node.node, "--test", REPORTER, *extension_tests()]
-    return checks | {"pytest": [python, *pytest]}
+    return checks | {name: [python, *arguments] for name, arguments in pytest.items()}
 
 
 def extension_tests() -> list[Path]:
@@ -358,16 +371,15 @@ def run_steps(checks: Mapping[str, Sequence[str | Path]]) -> list[Step]:
     return steps
 
 
-def read_skipped(report: Path) -> list[str]:
-    """The skipped tests of a pytest report with their reasons; tests expected to fail are not among them."""
-    if not report.exists():
-        return []
-    found = []
-    for case in ElementTree.parse(report).iter("testcase"):
-        for skip in case.findall("skipped"):
-            if skip.get("type") != "pytest.xfail":
-                found.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
-    return found
+def read_skipped(reports: Path) -> list[str]:
+    """The skipped tests of pytest's reports with their reasons; tests expected to fail are not among them."""
+    cases = (ElementTree.parse(report).iter("testcase") for report in sorted(reports.iterdir()))
+    return [
+        f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}"
+        for case in chain.from_iterable(cases)
+        for skip in case.findall("skipped")
+        if skip.get("type") != "pytest.xfail"
+    ]
 
 
 def print_summary(steps: Sequence[Step], skipped: Sequence[str]) -> None:

@@ -157,9 +157,10 @@ export class Worker {
     const obey = (/** @type {string[]} */ directives) => this.#obey(directives);
     const end = await new JobRun({ broker, pages, pack, board, obey, beatSeconds }, work, this.#images).carryOut();
     this.#images = [];
-    if (!end.code) return;
-    if (PAGE_STATES.has(end.code)) await this.standing.find(end.code, end.detail ?? "", end.page ?? null);
-    if (KIND_STATES.has(end.code)) await makeWait(work.kind, end, pack.limits);
+    const code = end.code ?? "";
+    if (PAGE_STATES.has(code)) await this.standing.find(code, end.detail ?? "", end.page ?? null);
+    if (KIND_STATES.has(code)) await makeWait(work.kind, end, pack.limits);
+    // A broker that was started anew meanwhile knows nothing of this worker but its polls.
     this.#helloDue = true;
   }
 

@@ -316,7 +316,7 @@ def test_the_extension_is_checked_by_name_before_the_long_tests(
     foreign.parent.mkdir(parents=True)
     foreign.touch()
 
-    checks = run.commands(Path("python"), NODE, ["-m", "pytest"])
+    checks = run.commands(Path("python"), NODE, {"pytest": ["-m", "pytest"]})
 
     assert list(checks)[-4:] == [
         "tsc -p tsconfig.json",
@@ -331,6 +331,19 @@ def test_the_extension_is_checked_by_name_before_the_long_tests(
         extension_tests / "a" / "c.test.js",
         extension_tests / "b.test.js",
     ]
+
+
+def test_the_browser_tests_run_beside_each_other_unless_somebody_asks_for_some(
+    tmp_path: Path,
+) -> None:
+    steps = run.pytest_steps(tmp_path, [])
+    asked = run.pytest_steps(tmp_path, ["tests/unit", "-x"])
+
+    assert list(steps) == ["pytest", "pytest tests/e2e"]
+    assert "--ignore=tests/e2e" in steps["pytest"]
+    assert {"tests/e2e", "-n"} < set(steps["pytest tests/e2e"])
+    assert list(asked) == ["pytest"]
+    assert list(asked["pytest"])[-2:] == ["tests/unit", "-x"]
 
 
 @pytest.mark.parametrize(
@@ -426,5 +439,6 @@ def test_skipped_tests_are_read_from_the_report_and_expected_failures_are_not(
         "</testsuite></testsuites>"
     )
 
-    assert run.read_skipped(report) == ["t.test_b: no x"]
-    assert run.read_skipped(tmp_path / "absent.xml") == []
+    assert run.read_skipped(tmp_path) == ["t.test_b: no x"]
+    report.unlink()
+    assert run.read_skipped(tmp_path) == []
