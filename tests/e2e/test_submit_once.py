@@ -1,6 +1,8 @@
 """Whatever dies, in whatever phase: the site counts one submit for a job, and the result still arrives."""
 
 import base64
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -105,9 +107,29 @@ def test_pictures_are_submitted_once_and_arrive(
     assert len(job["image_urls"]) >= 2
 
 
-@pytest.mark.parametrize(
-    "kill", [kill_service_worker, close_tab, kill_browser], ids=lambda k: k.__name__
-)
+@pytest.mark.parametrize("kill", KILLS[:-1], ids=lambda kill: kill.__name__)
+def test_a_film_that_was_being_handed_in_is_handed_in(
+    kill: Callable[[Desk], None], desk: Desk
+) -> None:
+    desk.site.hold("media_middle")
+    job_id = desk.post_video(PROMPT)
+    desk.site.wait_until_held("media_middle")
+
+    # A broker that stands still takes in nothing: the upload lasts as long as that.
+    os.kill(desk.broker.pid, signal.SIGSTOP)
+    try:
+        desk.site.release("media_middle")
+        desk.browser.wait_for_status(lambda status: status["job"]["phase"] == "uploading")
+        kill(desk)
+    finally:
+        os.kill(desk.broker.pid, signal.SIGCONT)
+
+    desk.wait_for_job(job_id, "completed", 60)
+    [submit] = desk.site.submits()
+    assert desk.film(job_id) == desk.site.films[submit.post_id]
+
+
+@by_kill
 def test_a_job_that_was_not_submitted_yet_is_begun_anew(
     kill: Callable[[Desk], None], open_desk: OpenDesk
 ) -> None:
