@@ -78,6 +78,7 @@ class Canary(_Server):
         self.hits: list[str] = []
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers.get("Content-Length") or 0))
         self.hits.append(f"{request.command} {request.path} {request.headers.get('Origin')}")
         allowed = {"Access_Control_Allow_Origin": request.headers.get("Origin") or "*"}
         film = b"\0\0\0\x18ftypmp42" + b"x" * 4096
@@ -245,7 +246,9 @@ def open_stage(
     flags = [flag.replace("MAP *", f"{found}MAP *") for flag in site.chromium_flags]
     flags += more_flags
     if beside is not None:
-        flags += [f"--{flag}={copy},{beside}" for flag in ("disable-extensions-except", "load-extension")]
+        flags += [
+            f"--{flag}={copy},{beside}" for flag in ("disable-extensions-except", "load-extension")
+        ]
     profile = folder / "profile"
     stack.callback(shutil.rmtree, profile, ignore_errors=True)
     browser = GrokBrowser(playwright, profile, copy, flags)
