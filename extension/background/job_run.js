@@ -141,8 +141,10 @@ export class JobRun {
   /** @param {Page} page @param {"submit" | "recover"} action */
   async #set(page, action) {
     const { id, attempt, kind, prompt, options, evidence, already } = this.work;
-    const others = (await loadPosts()).filter((post) => post !== evidence.post_id);
-    const job = { id, attempt, kind, action, prompt, images: this.images, options, evidence, already, others };
+    const posts = await loadPosts();
+    const others = posts.filter((post) => post !== evidence.post_id);
+    const isSeen = posts.includes(evidence.post_id);
+    const job = { id, attempt, kind, action, prompt, images: this.images, options, evidence, already, others, isSeen };
     page.tell({ do: "run", job, pack: this.pack });
     page.running = this.key;
     return page;

@@ -5,7 +5,7 @@ import { backoff } from "../shared/backoff.js";
 import { KIND_STATES, PAGE_STATES } from "../shared/troubles.js";
 import { BrokerClient, BrokerRefusal, BrokerUnreachable } from "./broker.js";
 import { JobRun } from "./job_run.js";
-import { packInUse, takePack } from "./pack.js";
+import { isNewer, packInUse, takePack } from "./pack.js";
 import { Pages } from "./pages.js";
 import { walkPack } from "./self_test.js";
 import * as session from "./session.js";
@@ -215,7 +215,7 @@ export class Worker {
       this.board.connection("connected");
       this.#timers = { pollWaitSeconds: welcome.poll_wait_seconds ?? 20, beatSeconds: welcome.beat_seconds ?? 20 };
       this.#obey(welcome.directives ?? []);
-      if (welcome.pack_version && welcome.pack_version !== packVersion) await this.updatePack(broker);
+      if (isNewer(String(welcome.pack_version ?? ""), packVersion)) await this.updatePack(broker);
     } catch (error) {
       this.#helloDue = true;
       throw error;
@@ -226,13 +226,25 @@ export class Worker {
   #obey(directives) {
     for (const directive of directives) {
       // Whether it is paused the broker says with each poll, also after it has been started anew.
-      if (directive === "pause" || directive === "drain") this.#isPausedByBroker = true;
-      else if (directive === "resume") this.#isPausedByBroker = false;
+      if (directive === "pause" || directive === "drain") this.#pausedByBroker(true);
+      else if (directive === "resume") this.#pausedByBroker(false);
       else if (directive === "refresh_capabilities") this.#helloDue = true;
       else if (directive === "self_test") this.#isTestDue = true;
       else if (directive === "reload_page") void this.#reload();
       else if (directive === "update_pack") void this.updatePack().catch(() => {});
     }
+  }
+
+  /** Shown at once: the poll that follows may be held for a while. @param {boolean} isPaused */
+  #pausedByBroker(isPaused) {
+    this.#isPausedByBroker = isPaused;
+    void this.#pausedBy().then((pausedBy) => this.board.show({ pausedBy }));
+  }
+
+  /** @returns {Promise<"person" | "broker" | null>} */
+  async #pausedBy() {
+    if (await session.loadIsPaused()) return "person";
+    return this.#isPausedByBroker ? "broker" : null;
   }
 
   async #reload() {
@@ -303,12 +315,11 @@ export class Worker {
 
   /** @param {Settings} settings @param {string} version @param {"bundled" | "broker"} source */
   async #show(settings, version, source) {
-    const isPaused = await session.loadIsPaused();
     this.board.show({
       kinds: await kindsShown(settings),
       pack: { version, source, missing: this.#missing },
       page: this.standing.shown,
-      pausedBy: isPaused ? "person" : this.#isPausedByBroker ? "broker" : null,
+      pausedBy: await this.#pausedBy(),
     });
   }
 }

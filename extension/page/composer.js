@@ -55,11 +55,11 @@ function readBlock(node) {
 /** @param {HTMLElement} editor @param {string} text */
 async function writeAtOnce(editor, text) {
   const document = editor.ownerDocument;
-  for (const change of [() => document.execCommand("insertText", false, text + END), () => document.execCommand("delete")]) {
-    change();
-    // An editor hears of a change after the script that made it.
-    await null;
-  }
+  document.execCommand("insertText", false, text + END);
+  // An editor hears of a change after the script that made it.
+  await null;
+  document.execCommand("delete");
+  await null;
 }
 
 /** For builds that drop line ends. Never by a paragraph: editors read that as Enter, and Enter submits. */

@@ -11,7 +11,8 @@ import { mentions } from "./traffic.js";
 /** @typedef {import("./traffic.js").Exchange} Exchange */
 /** @typedef {{id: string, attempt: number, kind: "video" | "image" | "chat", action: "submit" | "recover",
  *   prompt: string, images: string[], options: Record<string, any>, evidence: Record<string, any>,
- *   already: {seq: number, text: number, reasoning: number}, others: string[]}} PageJob  `others`: posts of other jobs */
+ *   already: {seq: number, text: number, reasoning: number}, others: string[], isSeen: boolean}} PageJob
+ *   `others`: posts of other jobs; `isSeen`: this browser itself saw the post in `evidence` come of a submit */
 
 export class Context {
   /** What has been told as evidence. @type {Record<string, any>} */

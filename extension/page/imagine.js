@@ -67,7 +67,10 @@ export function sourceOf(element) {
 /** @param {string} address */
 export const plain = (address) => address.split("?")[0];
 
-/** The site often names a path only. What is no address stays as it is, to be refused. @param {Context} context @param {string} address */
+/**
+ * The site often names a path only. What is no address stays as it is, to be refused.
+ * @param {Context} context @param {string} address
+ */
 export function absolute({ locator }, address) {
   const { base } = locator.pack.media;
   return URL.canParse(address, base) ? new URL(address, base).href : address;
@@ -78,12 +81,13 @@ export const postIn = (path) => /^\/imagine\/post\/([\w-]{8,64})/.exec(path)?.[1
 
 /**
  * Finds the post of a prompt that was submitted before: the one that the job's evidence names, or a new one. Whoever
- * names a post, it is the job's only if it bears the job's prompt.
+ * else names a post, it is the job's only if it bears the job's prompt.
  * @param {Context} context
  */
 export async function findOwnPost(context) {
-  const { evidence, locator } = context;
+  const { evidence, locator, job } = context;
   if (!evidence.post_id && !context.exchange()) return openNewPost(context);
+  if (job.isSeen) return undefined;
   const lost = () => new PageTrouble("submit_unknown", "The post does not show the job's prompt.");
   const look = () => context.exchange() !== null || showsPrompt(context, evidence.post_id);
   await context.until(look, locator.limit("recover_seconds"), lost);

@@ -212,6 +212,29 @@ def test_a_repaired_pack_from_the_broker_is_enough(open_desk: OpenDesk, tmp_path
     assert len(desk.site.submits()) == 1
 
 
+def test_a_pack_that_is_not_newer_is_not_fetched(open_desk: OpenDesk, tmp_path: Path) -> None:
+    older = tmp_path / "older.json"
+    pack = json.loads((EXTENSION / "sites" / "grok.json").read_text(encoding="utf-8"))
+    older.write_text(json.dumps(pack | {"version": "2020.1.1"}), encoding="utf-8")
+    desk = open_desk(settings={"pack_file": older})
+    desk.browser.service_worker().evaluate(
+        """() => {
+          const { fetch } = self;
+          self.packs = 0;
+          self.fetch = (address, ...rest) => {
+            self.packs += String(address).endsWith("/extension/pack");
+            return fetch(address, ...rest);
+          };
+        }"""
+    )
+
+    desk.browser.save_settings(name="Says hello again")
+    desk.wait_for_job(desk.post_video(PROMPT), "completed")
+
+    assert desk.browser.service_worker().evaluate("self.packs") == 0
+    assert desk.browser.status()["pack"]["source"] == "bundled"
+
+
 @pytest.mark.parametrize("kind", ["video", "chat"])
 def test_a_stale_page_is_loaded_again_and_the_prompt_submitted_once(
     kind: str, open_desk: OpenDesk
@@ -296,6 +319,15 @@ def next_job_is_done(desk: Desk) -> None:
     job_id = desk.post_video("The next one")
     desk.wait_for_job(job_id, "completed", 60)
     assert len(desk.site.submits("The next one")) == 1
+
+
+def test_pictures_that_are_all_moderated_fail(open_desk: OpenDesk) -> None:
+    desk = open_desk(switches=Switches(moderation=True, moderated_slots=4, image_count=4))
+
+    job_id, _ = desk.post_image(PROMPT, n=2)
+
+    assert desk.wait_for_job(job_id, "failed")["error"]["code"] == "moderated"
+    assert len(desk.site.submits()) == 1
 
 
 def test_what_the_site_moderates_is_not_tried_again(open_desk: OpenDesk) -> None:

@@ -47,6 +47,7 @@ KILLS: list[Callable[[Desk], None]] = [
     kill_browser,
     kill_broker,
 ]
+WITHOUT_RELOAD = [kill for kill in KILLS if kill is not reload_tab]
 by_kill = pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.__name__)
 
 
@@ -67,7 +68,7 @@ def test_a_film_is_submitted_once_and_arrives(
     assert desk.film(job_id) == desk.site.films[submit.post_id]
 
 
-@by_kill
+@pytest.mark.parametrize("kill", WITHOUT_RELOAD, ids=lambda kill: kill.__name__)
 @pytest.mark.parametrize(
     ("transport", "point"),
     [("stream", "accepted"), ("socket", "progress"), ("stream", "final"), ("socket", "final")],

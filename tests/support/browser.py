@@ -82,6 +82,7 @@ class GrokBrowser:
                 f"--disable-extensions-except={extension}",
                 f"--load-extension={extension}",
                 "--lang=en-US",
+                "--disable-gpu",
                 *self._flags,
             ],
         )
