@@ -127,6 +127,11 @@ class Roster:
         worker.told.append(directive)
         return True
 
+    def has_directives(self, worker_id: WorkerId) -> bool:
+        """Whether there is anything that this worker has not been told yet."""
+        worker = self._workers.get(worker_id)
+        return worker is not None and bool(worker.told)
+
     def take_directives(self, worker_id: WorkerId) -> list[Directive]:
         """What this worker has not been told yet; told by this call."""
         worker = self._workers.get(worker_id)

@@ -6,6 +6,8 @@ import { refuseUnlessReady } from "./inspect.js";
 import { flippedOptions, setOptions, wantedOptions } from "./options.js";
 import { squeezed } from "./traffic.js";
 
+/** A longer address, in characters, is not told as evidence. */
+const LONGEST_ADDRESS = 250;
 /** How many posts a job without evidence looks into. */
 const POSTS_OPENED = 3;
 
@@ -41,9 +43,13 @@ async function submitOnPost(/** @type {Context} */ context) {
   await context.submit("imagine.post_submit", editor, { ...baselineOf(context), parent: postIn(context.path) });
 }
 
-/** What is there before submit, so that only what is new is taken afterwards. @param {Context} context */
+/**
+ * What is there before submit, so that only what is new is taken afterwards; short enough for the broker to keep.
+ * @param {Context} context
+ */
 function baselineOf(context) {
-  return { path: context.path, posts: postsShown(context).slice(-60), media: mediaShown(context).slice(-30) };
+  const media = mediaShown(context).filter((address) => address.length <= LONGEST_ADDRESS);
+  return { path: context.path, posts: postsShown(context).slice(-40), media: media.slice(-15) };
 }
 
 /** Posts that the page links to or shows. @param {Context} context @returns {string[]} */

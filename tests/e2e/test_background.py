@@ -66,6 +66,14 @@ def longest_silence(worker_id: str, desk: PlainDesk, seconds: float) -> float:
     return max(silences)
 
 
+def open_behind_the_curtain(desk: PlainDesk) -> int:
+    """Opens the site's tab; returns how often it was seen until the other tab stood in front of it."""
+    _, chat = desk.post_chat("Open the tab")
+    chat.answer()
+    wait_until(lambda: sights(desk.site), lambda seen: seen[-1] == "hidden", 20)
+    return len(sights(desk.site))
+
+
 def post_all_and_wait(desk: Clients) -> None:
     film = desk.post_video(PROMPT)
     desk.wait_for_job(film, "completed")
@@ -80,11 +88,13 @@ def post_all_and_wait(desk: Clients) -> None:
 def test_a_film_pictures_and_a_chat_are_made_in_a_tab_that_is_hidden_from_the_start(
     hidden_desk: PlainDesk,
 ) -> None:
+    before = open_behind_the_curtain(hidden_desk)
+
     post_all_and_wait(hidden_desk)
 
-    seen = sights(hidden_desk.site)
+    seen = sights(hidden_desk.site)[before:]
     assert seen.count("submit") == 3
-    assert "visible" not in seen[seen.index("hidden") :]
+    assert "visible" not in seen
     assert "hidden" in seen[: seen.index("submit")]
 
 
@@ -93,14 +103,14 @@ def test_after_long_idleness_behind_another_tab_jobs_are_done_as_ever(
     seconds: float, hidden_desk: PlainDesk
 ) -> None:
     own = hidden_desk.wait_for_worker()["id"]
-    _, chat = hidden_desk.post_chat("Open the tab")
-    chat.answer()
+    before = open_behind_the_curtain(hidden_desk)
 
     assert longest_silence(own, hidden_desk, seconds) < MOST_SILENT_SECONDS
 
     post_all_and_wait(hidden_desk)
-    seen = sights(hidden_desk.site)
-    assert "visible" not in seen[seen.index("hidden") :]
+    seen = sights(hidden_desk.site)[before:]
+    assert "hidden" in seen
+    assert "visible" not in seen
 
 
 @pytest.mark.parametrize(

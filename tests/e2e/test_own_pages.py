@@ -23,9 +23,14 @@ def steps_of(desk: Desk, url: str | None = None) -> dict[str, Any]:
 
 
 def own_worker(desk: Desk) -> dict[str, Any]:
-    worker_id = desk.browser.stored()["workerId"]
-    workers = desk.http.get("/workers").json()["data"]
-    return dict(next(worker for worker in workers if worker["id"] == worker_id))
+    """This browser as the operator sees it, as soon as it has said hello; the broker remembers others for a while."""
+
+    def own() -> list[dict[str, Any]]:
+        worker_id = desk.browser.stored().get("workerId")
+        workers = desk.http.get("/workers").json()["data"]
+        return [worker for worker in workers if worker["id"] == worker_id]
+
+    return wait_until(own, lambda found: found != [])[0]
 
 
 @contextlib.contextmanager
@@ -134,7 +139,7 @@ def test_the_person_pauses_and_resumes(desk: Desk) -> None:
 
 
 def test_the_operator_pauses_and_resumes(desk: Desk) -> None:
-    worker_id = desk.wait_for_worker()["id"]
+    worker_id = own_worker(desk)["id"]
     desk.http.post(f"/workers/{worker_id}/directives", json={"directive": "pause"})
     desk.browser.wait_for_status(lambda status: status["pausedBy"] == "broker")
 
@@ -147,7 +152,7 @@ def test_the_operator_pauses_and_resumes(desk: Desk) -> None:
 
 
 def test_a_broker_that_was_restarted_has_forgotten_its_pause(desk: Desk) -> None:
-    worker_id = desk.wait_for_worker()["id"]
+    worker_id = own_worker(desk)["id"]
     desk.http.post(f"/workers/{worker_id}/directives", json={"directive": "pause"})
     desk.browser.wait_for_status(lambda status: status["pausedBy"] == "broker")
 
@@ -160,7 +165,7 @@ def test_a_broker_that_was_restarted_has_forgotten_its_pause(desk: Desk) -> None
 
 def test_the_operator_asks_for_a_self_test(open_desk: OpenDesk) -> None:
     desk = open_desk(switches=Switches(missing={"imagine.submit"}))
-    worker_id = desk.wait_for_worker()["id"]
+    worker_id = own_worker(desk)["id"]
 
     desk.http.post(f"/workers/{worker_id}/directives", json={"directive": "self_test"})
 

@@ -140,6 +140,18 @@ def test_a_worker_hears_what_it_is_told_on_its_next_call(
         worker.upload(held, new_film())
 
 
+def test_a_directive_given_between_two_polls_is_told_by_the_next_at_once(
+    client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    worker.http.post("/extension/hello", json={"kinds": ["video"]})
+    client.post("/workers/tester/directives", json={"directive": "pause"})
+
+    told = worker.http.get("/extension/poll", params={"mode": "video", "wait": 20}, timeout=5)
+
+    assert (told.status_code, told.headers["X-Broker-Directives"]) == (204, "pause")
+    client.post("/workers/tester/directives", json={"directive": "resume"})
+
+
 def test_a_worker_in_trouble_is_set_aside_until_it_says_hello(
     client: httpx.Client, worker: ScriptedWorker, new_film: Callable[[], bytes]
 ) -> None:

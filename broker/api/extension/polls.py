@@ -93,12 +93,12 @@ class PollDoor:
     async def poll(self, call: Call) -> Reply:
         """Ask for a job; held open until there is one or the wait is over"""
         query = call.query()
-        poll = Poll(
-            _worker_id(call),
-            _kinds(query.get("mode")),
-            self._wait(query.get("wait")),
-            call.is_alive,
-        )
+        worker_id = _worker_id(call)
+        wait = self._wait(query.get("wait"))
+        # What the operator asked while no poll was open must not wait for the end of this one.
+        if self._roster.has_directives(worker_id):
+            wait = 0.0
+        poll = Poll(worker_id, _kinds(query.get("mode")), wait, call.is_alive)
         assignment = await self._queue.claim(poll)
         if assignment is None:
             return self._nothing(poll)
