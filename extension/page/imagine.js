@@ -37,6 +37,8 @@ export async function fillAndSubmit(context) {
 
 /** The page of February 2026 goes on to a post as soon as it has the image; the prompt is given there. */
 async function submitOnPost(/** @type {Context} */ context) {
+  // Before the post shows its image, a press would make a film without it.
+  await context.find("imagine.post_image");
   const editor = await context.find("imagine.post_editor");
   await context.write(editor);
   context.tell({ parent_post_id: postIn(context.path) });

@@ -201,6 +201,7 @@ def test_the_popup_shows_the_last_ten_jobs_without_their_prompts(desk: Desk) -> 
 
 
 def test_what_the_person_has_chosen_outlives_the_browser(desk: Desk) -> None:
+    own_worker(desk)
     desk.browser.save_settings(name="My desk")
     before = desk.browser.stored()
 
