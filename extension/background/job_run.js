@@ -251,12 +251,13 @@ export class JobRun {
   }
 
   /**
-   * Takes in what is new, keeps it, and tells the broker without waiting for it.
+   * Takes in what is new, keeps it, and tells the broker without waiting for it. Whatever the page says, the broker is
+   * told of no phase behind `submitted` before the page was let press: from there on nothing submits the job again.
    * @param {{phase?: string, progress?: number, evidence?: Record<string, any>, media?: unknown}} news
    */
   async #advance({ phase, progress, evidence, media }) {
     const { work } = this;
-    if (phase && PHASES.includes(phase)) work.phase = later(work.phase, phase);
+    if (phase && (work.permitted || phase === "preparing")) work.phase = later(work.phase, phase);
     if (Number.isFinite(progress)) work.progress = Math.max(work.progress, Math.floor(Number(progress)));
     if (evidence) work.evidence = objectOf(evidence);
     if (isId(evidence?.post_id)) await rememberPost(evidence?.post_id);

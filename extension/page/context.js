@@ -104,7 +104,6 @@ export class Context {
     }
     const before = this.path;
     press(button, locator.pack.press);
-    this.emit({ event: "pressed" });
     const unknown = () => new PageTrouble("submit_unknown", "The page showed no sign of having taken the prompt.");
     await this.until(() => this.#isTaken(editor, before), locator.limit("accept_seconds"), unknown);
   }

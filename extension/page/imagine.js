@@ -41,7 +41,6 @@ async function submitOnPost(/** @type {Context} */ context) {
   await context.find("imagine.post_image");
   const editor = await context.find("imagine.post_editor");
   await context.write(editor);
-  context.tell({ parent_post_id: postIn(context.path) });
   await context.submit("imagine.post_submit", editor, { ...baselineOf(context), parent: postIn(context.path) });
 }
 

@@ -38,7 +38,8 @@ export function refuseUnlessReady(locator) {
 
 /** Notices that are on the page now; those are not about a job that is still to come. @param {Locator} locator */
 export function noticesOf(locator) {
-  return new Set([...locator.all("state.toast"), ...locator.all("state.dialog")].map(notice));
+  const shown = [...locator.all("state.toast"), ...locator.all("state.dialog")].map(notice);
+  return new Set([...shown, locator.document.location.hash]);
 }
 
 /** @param {Element} element */

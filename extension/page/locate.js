@@ -46,11 +46,6 @@ export class Locator {
     return this.all(purpose, within).at(-1) ?? null;
   }
 
-  /** The number of the rung that matches, from 0; -1 for none. @param {string} purpose */
-  rungOf(purpose) {
-    return this.rungs(purpose).findIndex((rung) => matches(rung, this.document).length > 0);
-  }
-
   /** @param {string} purpose @returns {Rung[]} */
   rungs(purpose) {
     return this.pack.purposes[purpose]?.rungs ?? [];

@@ -122,7 +122,7 @@ class Page {
     const standing = JSON.stringify([state, detail, offered, this.traffic.quota]);
     if (standing === this.#standing && !always) return;
     this.#standing = standing;
-    this.#say({ event: "standing", state, detail, offered, quota: this.traffic.quota, address: location.href });
+    this.#say({ event: "standing", state, detail, offered, quota: this.traffic.quota });
   }
 
   #stop() {
@@ -194,10 +194,7 @@ class Page {
 
   /** @param {{pack: import("./locate.js").Pack, place: "chat" | "imagine", ask: string}} order */
   async #test(order) {
-    const busy = this.#run !== null && this.#outbox.length > 0;
-    const findings = busy
-      ? { missing: [], matched: {}, detail: "A job is under way." }
-      : await selfTest(new Locator(order.pack, document), this.watch, order.place);
+    const findings = await selfTest(new Locator(order.pack, document), this.watch, order.place);
     this.#say({ event: "findings", ask: order.ask, findings });
   }
 }

@@ -1,13 +1,14 @@
 // Walks the page pack on the page as it is and names what is missing. Types a word to see submit appear, and takes it
 // out again; submits nothing.
 
-import { clear, write } from "./composer.js";
+import { clear, read, write } from "./composer.js";
 import { isDisabled } from "./context.js";
 import { inspect } from "./inspect.js";
 
 const PROBE = "self-test";
 
-/** @typedef {{missing: string[], matched: Record<string, number>, detail: string}} Findings */
+/** @typedef {{missing: string[], detail: string}} Findings */
+/** @typedef {(look: () => any) => Promise<any>} Wait  null when the time is over */
 
 /**
  * @param {import("./locate.js").Locator} locator
@@ -22,34 +23,27 @@ export async function selfTest(locator, watch, place) {
     watch.until(look, { seconds, signal, trouble: () => new Error("late") }).catch(() => null);
 
   await wait(() => locator.one(`${place}.editor`) ?? inspect(locator).state !== "ready");
-  const standing = inspect(locator);
-  if (standing.state !== "ready") return { missing: [], matched: {}, detail: standing.detail };
+  const { state, detail } = inspect(locator);
+  if (state !== "ready") return { missing: [], detail };
 
   const wanted = Object.entries(locator.pack.purposes).filter(([, purpose]) => purpose.self_test === place);
-  /** @type {Findings} */
-  const findings = { missing: [], matched: {}, detail: "" };
-  const note = (/** @type {string} */ name, /** @type {string | undefined} */ orElse) => {
-    const rung = locator.rungOf(name);
-    const other = orElse ? locator.rungOf(orElse) : -1;
-    if (rung >= 0 || other >= 0) findings.matched[name] = rung >= 0 ? rung : other;
-    else findings.missing.push(name);
-  };
-  for (const [name, purpose] of wanted) {
-    if (!purpose.after_typing) note(name, purpose.or_else);
-  }
-  await typeAndLook(locator, place, wait, () => {
-    for (const [name, purpose] of wanted) if (purpose.after_typing) note(name, purpose.or_else);
-  });
-  return findings;
+  const missing = (/** @type {boolean} */ isTyped) =>
+    wanted
+      .filter(([, purpose]) => Boolean(purpose.after_typing) === isTyped)
+      .filter(([name, purpose]) => !locator.one(name) && !(purpose.or_else && locator.one(purpose.or_else)))
+      .map(([name]) => name);
+  const before = missing(false);
+  return { missing: [...before, ...(await typed(locator, place, wait, () => missing(true)))], detail: "" };
 }
 
-/** @param {import("./locate.js").Locator} locator @param {string} place @param {(look: () => any) => Promise<any>} wait @param {() => void} look */
-async function typeAndLook(locator, place, wait, look) {
+/**
+ * What `look` finds while a word stands in the editor. What a person has begun to write there is left alone.
+ * @param {import("./locate.js").Locator} locator @param {string} place @param {Wait} wait
+ * @param {() => string[]} look
+ */
+async function typed(locator, place, wait, look) {
   const editor = locator.one(`${place}.editor`);
-  if (!editor) return look();
-  const before = (editor.textContent ?? "").trim();
-  // What a person has begun to write is left alone.
-  if (before && before !== PROBE && !(editor instanceof HTMLTextAreaElement && editor.value === "")) return look();
+  if (!editor || !["", PROBE].includes(read(editor).trim())) return look();
   const settled = async (/** @type {() => boolean} */ is) => Boolean(await wait(is));
   try {
     await write(editor, PROBE, settled);
@@ -57,6 +51,7 @@ async function typeAndLook(locator, place, wait, look) {
     return look();
   }
   await wait(() => locator.all(`${place}.submit`).some((button) => !isDisabled(button)));
-  look();
+  const found = look();
   await clear(editor, settled);
+  return found;
 }

@@ -150,6 +150,23 @@ for (const [what, beat] of /** @type {[string, () => any][]} */ ([
   });
 }
 
+test("whatever a page says before it may press, the broker is told of no phase from which a job is only recovered", async () => {
+  const { broker, pages, end } = run(workOf());
+  onLoad = () => {
+    const page = playedPage(pages);
+    setImmediate(() => {
+      page.say({ event: "phase", phase: "preparing" });
+      page.say({ event: "evidence", evidence: { post_id: "post-of-an-image" } });
+      page.say({ event: "progress", progress: 50 });
+      page.say({ event: "phase", phase: "uploading" });
+      page.say({ event: "failed", code: "option_not_set", detail: "mode" });
+    });
+  };
+  await end();
+  const told = broker.calls.filter(([name]) => name === "beat").map(([, news]) => news.phase);
+  assert.deepEqual(new Set(told), new Set(["assigned", "preparing"]));
+});
+
 test("a page that is lost after the press is followed by one that only looks", async () => {
   const { pages, end } = run(workOf({ permitted: true, evidence: { conversation_id: "conversation-1" } }));
   let page = /** @type {any} */ (null);
