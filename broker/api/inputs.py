@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.ids import JobId
-from broker.jobs import Payload
+from broker.jobs import Job, Payload
 from broker.media_ports import Image, ImageReader, MediaStore
+from broker.queue import JobQueue
+from broker.submissions import NewJob
 
 #: Stands in a stored request where an image was: `input:0` is the first of the job's inputs.
 _MARK = "input:"
@@ -21,9 +23,14 @@ async def save_images(media: MediaStore, job_id: JobId, images: Sequence[Image])
     return names
 
 
-async def remove_images(media: MediaStore, names: Sequence[str]) -> None:
-    for name in names:
-        await media.remove_input(name)
+async def submit_with_images(queue: JobQueue, media: MediaStore, new: NewJob) -> Job:
+    """Submits a job whose images have been saved; where that fails they are removed again."""
+    try:
+        return await queue.submit(new)
+    except BaseException:
+        for name in new.payload.inputs:
+            await media.remove_input(name)
+        raise
 
 
 def with_marks(value: Any, sources: Sequence[str]) -> Any:

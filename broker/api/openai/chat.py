@@ -6,7 +6,7 @@ from typing import NamedTuple
 from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
 from broker.api.errors import Problem, problem
-from broker.api.inputs import remove_images, save_images, with_marks
+from broker.api.inputs import save_images, submit_with_images, with_marks
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.openai import sse
 from broker.api.openai.models import require_model
@@ -69,11 +69,7 @@ class ChatDoor:
         job_id = asked.new.job_id
         assert job_id is not None
         with self._notifier.watch(job_id) as watch:
-            try:
-                job = await self._queue.submit(asked.new)
-            except BaseException:
-                await remove_images(self._media, asked.new.payload.inputs)
-                raise
+            job = await submit_with_images(self._queue, self._media, asked.new)
             if asked.new.is_streaming:
                 await self._stream(call, asked, job, watch)
                 return None

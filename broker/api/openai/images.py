@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
 from broker.api.errors import Problem, problem_of_job
-from broker.api.inputs import remove_images, save_images
+from broker.api.inputs import save_images, submit_with_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
 from broker.api.openai.models import require_model
@@ -56,11 +56,7 @@ class ImageDoor:
         assert new.job_id is not None
         self._log.request(self._clock.wall(), "POST", call.route.path, new.job_id, body)
         with self._notifier.watch(new.job_id) as watch:
-            try:
-                job = await self._queue.submit(new)
-            except BaseException:
-                await remove_images(self._media, new.payload.inputs)
-                raise
+            job = await submit_with_images(self._queue, self._media, new)
             news = await self._patience.until_ended(call, job, watch)
         if news is not None and not news.job.state.is_final:
             news = News(await self._queue.give_up(job.id, only_unsubmitted=True))

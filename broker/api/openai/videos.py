@@ -2,7 +2,7 @@
 
 from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
-from broker.api.inputs import remove_images, save_images
+from broker.api.inputs import save_images, submit_with_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
 from broker.api.openai.models import require_model
@@ -60,11 +60,7 @@ class VideoDoor:
             priority=asked.priority,
             on_lost=asked.on_lost,
         )
-        try:
-            job = await self._queue.submit(new)
-        except BaseException:
-            await remove_images(self._media, names)
-            raise
+        job = await submit_with_images(self._queue, self._media, new)
         self._log.request(self._clock.wall(), "POST", call.route.path, job_id, body)
         return self._reply(call, job)
 
