@@ -26,9 +26,9 @@ from broker.api.guard import Guard
 from broker.api.health import HealthDoor
 from broker.api.lean import Receive, RouteTable, Send
 from broker.api.openai import models
-from broker.api.openai.chat import ChatDoor
-from broker.api.openai.images import ImageDoor
-from broker.api.openai.videos import VideoDoor
+from broker.api.openai.chat.routes import ChatDoor
+from broker.api.openai.images.routes import ImageDoor
+from broker.api.openai.videos.routes import VideoDoor
 from broker.api.table import ORDINARY_ROUTES
 from broker.api.web import web_of
 from broker.clock import SystemClock

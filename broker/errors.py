@@ -15,7 +15,8 @@ BrokerError
 │   ├── AlreadyFinished       the job has ended; nothing changes it
 │   ├── ResultConflict        another result has already been published
 │   ├── ChunkGap              a chunk is missing before this one
-│   └── AlreadySubmitted      the prompt was sent, so the job cannot be handed back uncounted
+│   ├── AlreadySubmitted      the prompt was sent, so the job cannot be handed back uncounted
+│   └── IdempotencyConflict   this key was used for another request
 ├── ResultRejected        the file is not an acceptable film; `gate_class` says why
 ├── TooLarge              over the size limit
 ├── Overloaded            too many waiting; try again later
@@ -139,6 +140,12 @@ class AlreadySubmitted(Conflict):
     """The prompt has been submitted, so the job cannot be released. Report an error instead."""
 
     code = "already_submitted"
+
+
+class IdempotencyConflict(Conflict):
+    """This Idempotency-Key has been used for another request. Choose a new key for each new request."""
+
+    code = "idempotency_conflict"
 
 
 class ResultRejected(BrokerError):

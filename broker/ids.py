@@ -1,4 +1,4 @@
-"""Names of things: job ids in their three spellings, worker ids, lease tokens.
+"""Names of things: job ids in their spellings, worker ids, lease tokens.
 
 Knows nothing of what the names stand for. Ids and tokens carry 128 random bits, so neither can be guessed.
 """
@@ -20,7 +20,7 @@ LOCAL_OWNER = Owner("local")
 #: The worker that polls without naming itself, as the first generation of workers did.
 UNNAMED_WORKER = WorkerId("unnamed")
 
-_HEX_SPELLINGS = re.compile(r"(?:chatcmpl-job|job|video)_([0-9a-f]{32})", re.ASCII)
+_HEX_SPELLINGS = re.compile(r"(?:chatcmpl-job|job|video|resp)_([0-9a-f]{32})", re.ASCII)
 _UUID_SPELLING = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})", re.ASCII
 )
@@ -69,6 +69,10 @@ def parse_worker_id(text: str) -> WorkerId | None:
 
 def video_spelling(job_id: JobId) -> str:
     return "video_" + job_id[4:]
+
+
+def response_spelling(job_id: JobId) -> str:
+    return "resp_" + job_id[4:]
 
 
 def uuid_spelling(job_id: JobId) -> str:

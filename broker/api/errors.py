@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {
     "result_conflict": Kind(409, _INVALID, can_retry=False),
     "chunk_gap": Kind(409, _INVALID, can_retry=False),
     "already_submitted": Kind(409, _INVALID, can_retry=False),
+    "idempotency_conflict": Kind(409, _INVALID, can_retry=False),
     "gone": Kind(410, _INVALID),
     "request_too_large": Kind(413, _INVALID),
     "unsupported_media_type": Kind(415, _INVALID),

@@ -14,8 +14,9 @@ from broker.api.admin.wire import GiveDirective
 from broker.api.errors import JOB_KINDS, KINDS, WORKER_ERROR, problem_of_job
 from broker.api.extension import wire
 from broker.api.lean import Door, Route, RouteTable
+from broker.api.openai.images.wire import CreateImage, ImagesMade
 from broker.api.openai.models import MODELS
-from broker.api.openai.wire import CreateImage, CreateVideo, ImagesMade
+from broker.api.openai.videos.wire import CreateVideo
 from broker.api.table import ORDINARY_ROUTES
 from broker.app import Application
 from broker.config import Settings

@@ -1,30 +1,20 @@
-"""From the clients' words to a job's, and back. No waiting and no storage."""
+"""From a client's chat to a job's words, and back. No waiting and no storage."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, assert_never, get_args
+from typing import Any, assert_never
 
-from broker.api.openai.wire import (
-    Aspect,
+from broker.api.openai.chat.wire import (
     CreateChatCompletion,
-    CreateImage,
-    CreateVideo,
     ImagePart,
-    ImageUrl,
     Message,
-    Prompted,
     RefusalPart,
     TextPart,
     Usage,
-    Video,
 )
 from broker.errors import InvalidValue, UnsupportedParameter
-from broker.ids import uuid_spelling, video_spelling
-from broker.jobs import Job, JobState
+from broker.jobs import Job
 from broker.outputs import Result
 
-#: Sizes that clients ask for are not all exact: 1792x1024 means 16:9.
-SIZE_TOLERANCE = 0.05
 _ROLE_NAMES = {
     "system": "System",
     "developer": "System",
@@ -33,72 +23,6 @@ _ROLE_NAMES = {
     "tool": "Tool",
     "function": "Tool",
 }
-
-
-# Videos.
-
-
-def input_images(asked: Prompted) -> list[str]:
-    given = asked.image if isinstance(asked.image, list) else [asked.image]
-    return [image.url if isinstance(image, ImageUrl) else image for image in given if image]
-
-
-def video_options(asked: CreateVideo) -> str | None:
-    options = {
-        "duration_seconds": asked.duration,
-        "aspect": asked.aspect_ratio,
-        "resolution": asked.resolution,
-    }
-    present = {name: value for name, value in options.items() if value is not None}
-    return json.dumps(present) if present else None
-
-
-def seed_status(state: JobState) -> Any:
-    """The seed knows four states: a cancelled job has failed, with the code `cancelled`."""
-    return "failed" if state == JobState.CANCELLED else state.value
-
-
-def video_of(job: Job, base_url: str) -> Video:
-    has_ended_badly = job.state in (JobState.FAILED, JobState.CANCELLED)
-    return Video(
-        id=job.id,
-        created=int(job.created_at),
-        model=job.model,
-        status=seed_status(job.state),
-        video_url=None if has_ended_badly else f"{base_url}/videos/{job.id}.mp4",
-        error=job.error_message,
-        error_code=job.error_code,
-        request_id=uuid_spelling(job.id),
-        video_id=video_spelling(job.id),
-        progress=job.progress,
-        phase=job.phase,
-        waiting_reason=job.waiting_reason,
-        retry_at=None if job.ready_at is None else int(job.ready_at),
-    )
-
-
-# Images.
-
-
-def image_options(asked: CreateImage) -> str:
-    aspect = asked.aspect_ratio or _aspect_of(asked.size)
-    return json.dumps({"aspect": aspect, "n": asked.n or 1} if aspect else {"n": asked.n or 1})
-
-
-def _aspect_of(size: str | None) -> str | None:
-    """The shape of a size in pixels. Raises `InvalidValue` for one that the page does not offer."""
-    if size in (None, "auto"):
-        return None
-    width, height = (int(side) for side in size.split("x"))
-    for aspect in get_args(Aspect):
-        wide, high = (int(side) for side in aspect.split(":"))
-        if abs(width * high / (height * wide) - 1) <= SIZE_TOLERANCE:
-            return str(aspect)
-    offered = ", ".join(get_args(Aspect))
-    raise InvalidValue(f"{size} has none of the shapes that there are: {offered}.", param="size")
-
-
-# Chat.
 
 
 def refuse_unsupported(asked: CreateChatCompletion) -> None:

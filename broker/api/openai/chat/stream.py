@@ -11,8 +11,8 @@ from typing import Any
 
 from broker.api.errors import Problem
 from broker.api.lean import Call, Headers
-from broker.api.openai.translate import completion_id
-from broker.api.openai.wire import Usage
+from broker.api.openai.chat.translate import completion_id
+from broker.api.openai.chat.wire import Usage
 from broker.chunks import Chunk, ChunkKind, fresh
 from broker.errors import ChunkGap
 from broker.jobs import Job

@@ -8,9 +8,8 @@ from broker.api.deps import Deps
 from broker.api.errors import Problem, problem
 from broker.api.inputs import save_images, submit_with_images, with_marks
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
-from broker.api.openai import sse
-from broker.api.openai.models import require_model
-from broker.api.openai.translate import (
+from broker.api.openai.chat import stream as sse
+from broker.api.openai.chat.translate import (
     chat_images,
     chat_prompt,
     completion_of,
@@ -18,8 +17,9 @@ from broker.api.openai.translate import (
     refuse_unsupported,
     refused_completion,
 )
+from broker.api.openai.chat.wire import ChatCompletion, CreateChatCompletion, Usage
+from broker.api.openai.models import require_model
 from broker.api.openai.waiting import Patience
-from broker.api.openai.wire import ChatCompletion, CreateChatCompletion, Usage
 from broker.ids import LOCAL_OWNER, new_job_id
 from broker.jobs import Job, JobKind, Payload
 from broker.notifier import News, Watch

@@ -11,10 +11,11 @@ from broker.api.errors import Problem, problem_of_job
 from broker.api.inputs import save_images, submit_with_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
+from broker.api.openai.images.translate import image_options
+from broker.api.openai.images.wire import CreateImage, ImageMade, ImagesMade
 from broker.api.openai.models import require_model
-from broker.api.openai.translate import image_options, input_images
 from broker.api.openai.waiting import Patience
-from broker.api.openai.wire import CreateImage, ImageMade, ImagesMade
+from broker.api.openai.wire import input_images
 from broker.errors import UnsupportedParameter
 from broker.ids import LOCAL_OWNER, new_job_id
 from broker.jobs import Job, JobKind, Payload

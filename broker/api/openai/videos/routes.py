@@ -6,8 +6,9 @@ from broker.api.inputs import save_images, submit_with_images
 from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
 from broker.api.links import base_url
 from broker.api.openai.models import require_model
-from broker.api.openai.translate import input_images, video_of, video_options
-from broker.api.openai.wire import CreateVideo, Video
+from broker.api.openai.videos.translate import video_of, video_options
+from broker.api.openai.wire import input_images
+from broker.api.openai.videos.wire import CreateVideo, Video
 from broker.errors import NotFound
 from broker.ids import LOCAL_OWNER, new_job_id, parse_job_id
 from broker.jobs import Job, JobKind, Payload

@@ -1,0 +1,1 @@
+"""Chat completions: messages in, an answer out, whole or as a stream."""

@@ -1,0 +1,1 @@
+"""Responses: a chat in the shape of the newer of OpenAI's two calls."""

@@ -1,0 +1,1 @@
+"""Videos: jobs that are created, asked for, and fetched."""
