@@ -14,6 +14,7 @@ from broker.media_ports import Film, MediaStore
 from broker.outputs import Result, digest_of
 from broker.ports import Clock, Store
 from broker.queue import JobQueue
+from broker.repeats import KEY_SECONDS
 
 #: So few that one transaction never holds the event loop up for long.
 BATCH = 100
@@ -121,6 +122,14 @@ async def prune_chunks(store: Store, clock: Clock) -> int:
     """Drops the streamed pieces of answers that are whole."""
     count = 0
     while dropped := await store.prune_chunks(clock.now() - CHUNKS_SECONDS, BATCH):
+        count += dropped
+    return count
+
+
+async def prune_request_keys(store: Store, clock: Clock) -> int:
+    """Forgets requests that can no longer be repeated."""
+    count = 0
+    while dropped := await store.prune_request_keys(clock.now() - KEY_SECONDS, BATCH):
         count += dropped
     return count
 

@@ -119,6 +119,8 @@ class Settings:
     chat_job_timeout_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
     chat_completion_wait_seconds: float = _setting(60.0, _seconds, "seconds, more than 0")
     image_wait_seconds: float = _setting(240.0, _seconds, "seconds, more than 0")
+    #: After this long a waiting client is promised an answer, because some give up on silence.
+    silent_wait_seconds: float = _setting(240.0, _seconds, "seconds, more than 0")
     video_lease_seconds: float = _setting(150.0, _seconds, "seconds, more than 0")
     image_lease_seconds: float = _setting(150.0, _seconds, "seconds, more than 0")
     chat_lease_seconds: float = _setting(90.0, _seconds, "seconds, more than 0")

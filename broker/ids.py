@@ -50,6 +50,11 @@ def new_worker_id() -> WorkerId:
     return WorkerId("wrk_" + secrets.token_hex(8))
 
 
+def new_webhook_id() -> str:
+    """What one webhook delivery is called, through all its tries."""
+    return "msg_" + _random_hex()
+
+
 def hash_token(token: LeaseToken) -> TokenHash:
     return TokenHash(hashlib.sha256(token.encode()).hexdigest())
 

@@ -105,6 +105,10 @@ class Watch:
         self._news.append(news)
         self._wake()
 
+    def begin_with(self, news: News) -> None:
+        """What came before anything it has been told so far, for a reader that came late."""
+        self._news.appendleft(news)
+
     def end(self) -> None:
         self._is_over = True
         self._wake()
@@ -223,6 +227,10 @@ class Notifier:
             watches.remove(watch)
             if not watches:
                 self._watches.pop(job_id, None)
+
+    def watch_count(self, job_id: JobId) -> int:
+        """How many wait for this job."""
+        return len(self._watches.get(job_id, ()))
 
     def listen(self, listener: Callable[[News], None]) -> None:
         """Tells a function all news of all jobs, for as long as the broker runs."""

@@ -11,6 +11,7 @@ from broker.ids import JobId, Owner, TokenHash
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
 from broker.leases import Lease
 from broker.outputs import Result
+from broker.repeats import RequestKey
 
 
 class Clock(Protocol):
@@ -81,8 +82,20 @@ class Store(Protocol):
     `StoreFailed` (outcome unknown) or `DiskFull` (nothing changed).
     """
 
-    def add(self, job: Job, payload: Payload) -> Awaitable[None]:
-        """Keeps a new job."""
+    def add(
+        self,
+        job: Job,
+        payload: Payload,
+        key: RequestKey | None = None,
+        webhook_url: str | None = None,
+    ) -> Awaitable[Job]:
+        """Keeps a new job, and whom to tell of its end; or finds the one that its request has made before.
+
+        Returns the job that answers the request. Raises `IdempotencyConflict` and keeps nothing.
+        """
+
+    def prune_request_keys(self, created_before: float, limit: int) -> Awaitable[int]:
+        """Forgets what requests older than this were known by, the oldest first; returns how many."""
 
     def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -111,9 +124,17 @@ class Store(Protocol):
         """The attempts that ended without being the job's success, oldest first."""
 
     async def page(
-        self, wanted: JobFilter, limit: int, after: JobId | None = None
+        self,
+        wanted: JobFilter,
+        limit: int,
+        after: JobId | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[Record]:
-        """Up to `limit` jobs, last come first, starting behind the job `after`. Raises `NotFound` for a stranger."""
+        """Up to `limit` jobs, last come first unless said, starting behind the job `after`.
+
+        Raises `NotFound` for a stranger.
+        """
 
     async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
         """How many jobs there are of each kind in each state. Does not scan the table."""

@@ -68,18 +68,18 @@ class JobQueue:
     async def submit(self, new: NewJob) -> Job:
         """Keeps a new job. When this returns, the job is on disk.
 
-        Raises `DiskFull` or `ShuttingDown` and keeps nothing.
+        A request that is sent again gets the job that its first sending made. Raises `DiskFull`, `ShuttingDown`
+        or `IdempotencyConflict` and keeps nothing.
         """
         if self.is_draining:
             raise ShuttingDown()
         if self.is_disk_full:
             raise DiskFull()
         job = new.job(self._clock.now(), self._timers[new.kind])
-        adding = self._store.add(job, new.payload)
+        adding = self._store.add(job, new.payload, new.key, new.webhook_url)
         # Before the commit, on purpose: the worker's claim then joins the same transaction.
         self._notifier.wake(job.kind)
-        await adding
-        return job
+        return await adding
 
     async def cancel(
         self, job_id: JobId, owner: Owner | None, *, only_unsubmitted: bool = False

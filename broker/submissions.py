@@ -5,6 +5,7 @@ from typing import NamedTuple
 from broker.ids import JobId, Owner, new_job_id
 from broker.jobs import Job, JobKind, JobState, OnLost, Payload
 from broker.leases import Timers
+from broker.repeats import RequestKey
 
 #: How much waiting one step of priority is worth.
 PRIORITY_SECONDS = 120.0
@@ -24,9 +25,15 @@ class NewJob(NamedTuple):
     on_lost: OnLost = OnLost.RECOVER
     is_streaming: bool = False
     retry_of: JobId | None = None
+    #: What its request is known by, so that a repeat makes no second job.
+    key: RequestKey | None = None
+    #: Whom to tell when it has ended.
+    webhook_url: str | None = None
+    #: How long it may wait for a worker, where nobody waits for it; else as long as is usual for its kind.
+    queue_seconds: float | None = None
 
     def job(self, now: float, timers: Timers) -> Job:
-        deadline = now + timers.queue_seconds
+        deadline = now + (self.queue_seconds or timers.queue_seconds)
         return Job(
             id=self.job_id or new_job_id(),
             owner=self.owner,

@@ -48,6 +48,8 @@ KINDS: dict[str, Kind] = {
     "result_rejected": Kind(422, _INVALID),
     "queue_full": Kind(503, _SERVER, retry_after_seconds=5),
     "disk_full": Kind(507, _SERVER, retry_after_seconds=60),
+    "no_worker": Kind(503, _SERVER, can_retry=False),
+    "worker_logged_out": Kind(503, _SERVER, can_retry=False),
     "pack_unusable": Kind(503, _SERVER, can_retry=False),
     "shutting_down": Kind(503, _SERVER, retry_after_seconds=5),
     "store_failed": Kind(503, _SERVER, retry_after_seconds=2),

@@ -109,9 +109,24 @@ class Guard:
         handle: Handler = route.handle or self._handed_on
         call = Call(scope, receive, send, route, params, request_id, added)
         reply = await self._reply(handle, call)
-        if reply is not None:
+        if reply is not None and call.is_committed:
+            await self._fulfil(call, reply)
+        elif reply is not None:
             has_body = bool(seen.length or seen.is_chunked)
             await _answer(send, reply, added, closes=has_body and not call.is_body_read)
+
+    async def _fulfil(self, call: Call, reply: Reply) -> None:
+        """Ends an answer whose status went out before it was known. One that is not 200 can only be cut off."""
+        if reply.status == 200:
+            await call.send_part(reply.body, is_last=True)
+            return
+        self._log.error(
+            "answer_cut_off",
+            path=call.route.path,
+            request_id=call.request_id,
+            status=reply.status,
+            body=reply.body[:500].decode("utf-8", "replace"),
+        )
 
     async def _handed_on(self, call: Call) -> None:
         """Lets FastAPI answer; only a body that was read here, and found small enough, goes on to it."""

@@ -24,13 +24,20 @@ async def save_images(media: MediaStore, job_id: JobId, images: Sequence[Image])
 
 
 async def submit_with_images(queue: JobQueue, media: MediaStore, new: NewJob) -> Job:
-    """Submits a job whose images have been saved; where that fails they are removed again."""
+    """Submits a job whose images have been saved; where no new job comes of it they are removed again."""
     try:
-        return await queue.submit(new)
+        job = await queue.submit(new)
     except BaseException:
-        for name in new.payload.inputs:
-            await media.remove_input(name)
+        await _remove(media, new.payload.inputs)
         raise
+    if job.id != new.job_id:
+        await _remove(media, new.payload.inputs)
+    return job
+
+
+async def _remove(media: MediaStore, names: Sequence[str]) -> None:
+    for name in names:
+        await media.remove_input(name)
 
 
 def with_marks(value: Any, sources: Sequence[str]) -> Any:

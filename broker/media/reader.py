@@ -17,7 +17,7 @@ class Images:
     def __init__(self, *, can_fetch: bool) -> None:
         self._can_fetch = can_fetch
 
-    async def read_all(self, sources: Sequence[str]) -> Sequence[Image]:
+    async def read_all(self, sources: Sequence[str | bytes]) -> Sequence[Image]:
         if len(sources) > MAX_IMAGES:
             raise InvalidValue(f"At most {MAX_IMAGES} images are taken.", param="image")
         return [await self._read(source) for source in sources]
@@ -25,8 +25,10 @@ class Images:
     def mime(self, data: bytes) -> str:
         return read_image(data).mime
 
-    async def _read(self, source: str) -> Image:
-        if source[:8].lower().startswith(("http://", "https://")):
+    async def _read(self, source: str | bytes) -> Image:
+        if isinstance(source, bytes):
+            data = source
+        elif source[:8].lower().startswith(("http://", "https://")):
             data = await self._fetched(source)
         elif len(source) > _INLINE_CHARS:
             data = await asyncio.to_thread(decode_image, source)

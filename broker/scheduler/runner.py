@@ -39,6 +39,9 @@ class Runner:
         prune = IntervalTrigger(seconds=self._settings.prune_seconds, timezone=UTC)
         self._add("prune_films", self.prune_films, prune)
         self._add("prune_chunks", self.prune_chunks, IntervalTrigger(minutes=5, timezone=UTC))
+        self._add(
+            "prune_request_keys", self.prune_request_keys, IntervalTrigger(minutes=5, timezone=UTC)
+        )
         self._add("prune_jobs", self.prune_jobs, CronTrigger(hour=3, minute=10, timezone=UTC))
         self._add("remove_logs", self.remove_logs, CronTrigger(hour=3, minute=20, timezone=UTC))
         self._add("back_up", self.back_up, CronTrigger(hour=3, minute=30, timezone=UTC))
@@ -55,6 +58,9 @@ class Runner:
 
     async def prune_chunks(self) -> int:
         return await chores.prune_chunks(self._store, self._clock)
+
+    async def prune_request_keys(self) -> int:
+        return await chores.prune_request_keys(self._store, self._clock)
 
     async def prune_jobs(self) -> int:
         days = self._settings.max_job_age_days

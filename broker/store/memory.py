@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from broker.chunks import Chunk
 from broker.errors import NotFound
-from broker.ids import JobId, Owner, TokenHash, WorkerId
+from broker.ids import JobId, Owner, TokenHash, WorkerId, new_webhook_id
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
 from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
+from broker.repeats import KnownRequest, RequestKey, finds
 
 T = TypeVar("T")
 
@@ -26,9 +27,19 @@ class MemoryStore:
         self._chunks: dict[tuple[JobId, int], list[Chunk]] = {}
         self._results: dict[JobId, Result] = {}
         self._late: dict[JobId, Result] = {}
+        #: Owner and name → digest, moment and job.
+        self._keys: dict[tuple[Owner, str], tuple[str, float, JobId]] = {}
+        #: Job → the delivery's id and its address.
+        self.webhooks: dict[JobId, tuple[str, str]] = {}
 
-    def add(self, job: Job, payload: Payload) -> "asyncio.Future[None]":
-        return _done(lambda: self._add(job, payload))
+    def add(
+        self,
+        job: Job,
+        payload: Payload,
+        key: RequestKey | None = None,
+        webhook_url: str | None = None,
+    ) -> "asyncio.Future[Job]":
+        return _done(lambda: self._add(job, payload, key, webhook_url))
 
     def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -50,6 +61,9 @@ class MemoryStore:
     def prune_chunks(self, finished_before: float, limit: int) -> "asyncio.Future[int]":
         return _done(lambda: self._prune_chunks(finished_before, limit))
 
+    def prune_request_keys(self, created_before: float, limit: int) -> "asyncio.Future[int]":
+        return _done(lambda: self._prune_request_keys(created_before, limit))
+
     async def get(self, job_id: JobId) -> Record | None:
         job = self._jobs.get(job_id)
         return None if job is None else self._record(job)
@@ -64,12 +78,17 @@ class MemoryStore:
         return list(self._attempts.get(job_id, ()))
 
     async def page(
-        self, wanted: JobFilter, limit: int, after: JobId | None = None
+        self,
+        wanted: JobFilter,
+        limit: int,
+        after: JobId | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[Record]:
         if after is not None and after not in self._jobs:
             raise NotFound(f"There is no job {after} to continue behind.")
-        newest_first = list(self._jobs)[::-1]
-        rest = newest_first[newest_first.index(after) + 1 :] if after else newest_first
+        ordered = list(self._jobs) if oldest_first else list(self._jobs)[::-1]
+        rest = ordered[ordered.index(after) + 1 :] if after else ordered
         found = [self._jobs[job_id] for job_id in rest if _passes(self._jobs[job_id], wanted)]
         return [self._record(job) for job in found[:limit]]
 
@@ -115,9 +134,32 @@ class MemoryStore:
     async def backup(self, path: str) -> None:
         """Nothing here outlives the process."""
 
-    def _add(self, job: Job, payload: Payload) -> None:
+    def _add(
+        self, job: Job, payload: Payload, key: RequestKey | None, webhook_url: str | None
+    ) -> Job:
+        if key is not None and (earlier := self._found(key, job)):
+            return earlier
         self._jobs[job.id] = job
         self._payloads[job.id] = payload
+        if key is not None:
+            self._keys[job.owner, key.name] = (key.digest, job.created_at, job.id)
+        if webhook_url is not None:
+            self.webhooks[job.id] = (new_webhook_id(), webhook_url)
+        return job
+
+    def _found(self, key: RequestKey, job: Job) -> Job | None:
+        digest, created_at, job_id = self._keys.get((job.owner, key.name), ("", 0.0, JobId("")))
+        earlier = self._jobs.get(job_id)
+        if earlier is None:
+            return None
+        known = KnownRequest(digest, created_at, earlier)
+        return earlier if finds(key, known, job.created_at) else None
+
+    def _prune_request_keys(self, created_before: float, limit: int) -> int:
+        old = [name for name, (_, at, _) in self._keys.items() if at < created_before][:limit]
+        for name in old:
+            del self._keys[name]
+        return len(old)
 
     def _claim(self, grants: Mapping[JobKind, Grant], now: float) -> tuple[Job, Payload] | None:
         for kind, grant in grants.items():

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from broker.errors import NotFound, ResultRejected, TooLarge
+from broker.media_ports import Variant
 from tests.support.disk_media import (
     FILM,
     JOB,
@@ -16,12 +18,14 @@ from tests.support.disk_media import (
     published,
     read_all,
     sent,
+    with_memory,
     with_store,
 )
 from tests.support.films import make_film
 
 WRONG_ENDS = (".mp4", ".late.late", ".LATE", "\n", "\0", ".", " ", "/", "0", ":stream")
 WRONG_STARTS = ("../", "..\\", "./", ".incoming/", ".inputs/", "C:\\", "%2e%2e%2f", "/")
+VARIANTS: list[Variant] = ["thumbnail", "spritesheet"]
 HOSTILE_NAMES = [
     *(JOB + end for end in WRONG_ENDS),
     *(start + JOB for start in WRONG_STARTS),
@@ -271,6 +275,91 @@ def test_a_refused_upload_says_why_and_may_be_discarded(
         assert media.parts() == []
 
     with_store(tmp_path, body)
+
+
+In = Callable[..., None]
+on_each = pytest.mark.parametrize("in_store", [with_store, with_memory], ids=["disk", "memory"])
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return make_film(tmp_path_factory.mktemp("film") / "film.mp4").read_bytes()
+
+
+@on_each
+def test_each_variant_of_a_film_is_another_webp_and_stays_the_same(
+    tmp_path: Path, in_store: In, film: bytes
+) -> None:
+    async def body(media: Opened) -> None:
+        await published(media, JOB, film)
+
+        thumbnail = await media.store.variant(JOB, "thumbnail")
+        sheet = await media.store.variant(JOB, "spritesheet")
+
+        assert (thumbnail.mime, sheet.mime) == ("image/webp", "image/webp")
+        assert thumbnail.data != sheet.data
+        assert await media.store.variant(JOB, "thumbnail") == thumbnail
+
+    in_store(tmp_path, body)
+
+
+@on_each
+def test_a_variant_is_no_film(tmp_path: Path, in_store: In, film: bytes) -> None:
+    async def body(media: Opened) -> None:
+        await published(media, JOB, film)
+        await media.store.variant(JOB, "thumbnail")
+
+        assert [found.name for found in await media.store.films()] == [JOB]
+        assert (await media.store.films())[0].size_bytes == len(film)
+        assert await media.store.find(f"{JOB}.thumbnail") is None
+
+    in_store(tmp_path, body)
+
+
+@on_each
+def test_a_variant_goes_with_its_film(tmp_path: Path, in_store: In, film: bytes) -> None:
+    async def body(media: Opened) -> None:
+        before = media.tree()
+        await published(media, JOB, film)
+        for variant in VARIANTS:
+            await media.store.variant(JOB, variant)
+        await media.store.remove(JOB)
+
+        assert media.tree() == before
+        for variant in VARIANTS:
+            with pytest.raises(NotFound):
+                await media.store.variant(JOB, variant)
+
+    in_store(tmp_path, body)
+
+
+@on_each
+def test_another_film_under_the_same_name_has_another_variant(
+    tmp_path: Path, in_store: In, film: bytes
+) -> None:
+    other = make_film(tmp_path / "other.mp4", text_seed="other").read_bytes()
+
+    async def body(media: Opened) -> None:
+        await published(media, JOB, film)
+        first = await media.store.variant(JOB, "thumbnail")
+        await published(media, JOB, other)
+
+        assert await media.store.variant(JOB, "thumbnail") != first
+
+    in_store(tmp_path, body)
+
+
+@on_each
+@pytest.mark.parametrize("name", [OTHER, *HOSTILE_NAMES, f"{JOB}.1.png"])
+def test_what_is_no_film_has_no_variant(tmp_path: Path, in_store: In, name: str) -> None:
+    async def body(media: Opened) -> None:
+        before = media.tree()
+
+        with pytest.raises(NotFound):
+            await media.store.variant(name, "thumbnail")
+        assert media.tree() == before
+
+    in_store(tmp_path, body)
 
 
 def test_an_input_image_is_kept_until_it_is_removed(tmp_path: Path) -> None:

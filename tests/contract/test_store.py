@@ -1,9 +1,7 @@
 """What the `Store` port promises, proved for every engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +11,6 @@ from broker.ids import LeaseToken, Owner, hash_token, new_job_id
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Outcome, Payload
 from broker.leases import Phase
 from broker.ports import JobFilter, JobView, Store
-from broker.store.memory import MemoryStore
 from broker.store.sqlite.store import SqliteStore
 from tests.support.builders import (
     NOW,
@@ -26,20 +23,7 @@ from tests.support.builders import (
     a_picture_result,
 )
 from tests.support.running import run
-
-Open = Callable[[], AbstractAsyncContextManager[Store]]
-
-
-@asynccontextmanager
-async def _memory() -> AsyncIterator[Store]:
-    yield MemoryStore()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    if request.param == "memory":
-        return _memory
-    return lambda: SqliteStore(tmp_path / "jobs.db", on_fatal=lambda error: None)
+from tests.support.stores import Open
 
 
 def becomes(state: JobState) -> Callable[[JobView], Change]:
@@ -626,3 +610,18 @@ def test_a_view_knows_how_earlier_attempts_failed(open_store: Open) -> None:
 
     run(scene())
     assert known == [[False] * 3, [True, True, False]]
+
+
+def test_a_page_can_begin_with_the_oldest(open_store: Open) -> None:
+    jobs = [a_job() for _ in range(5)]
+
+    async def scene() -> None:
+        async with open_store() as store:
+            await kept(store, *jobs)
+
+            page = await store.page(JobFilter(), 2, oldest_first=True)
+            rest = await store.page(JobFilter(), 9, jobs[1].id, oldest_first=True)
+
+            assert [record.job for record in [*page, *rest]] == jobs
+
+    run(scene())

@@ -7,6 +7,7 @@ from broker.errors import BrokerError
 from broker.ids import JobId, Owner
 from broker.jobs import Job, JobKind, JobState, Payload
 from broker.ports import Decide, Grant, JobFilter, Record, Store
+from broker.repeats import RequestKey
 from broker.store.memory import MemoryStore
 
 
@@ -17,8 +18,17 @@ class MirroredStore:
         self._engine = engine
         self._reference = reference
 
-    async def add(self, job: Job, payload: Payload) -> None:
-        await self._both(lambda store: store.add(job, payload))
+    async def add(
+        self,
+        job: Job,
+        payload: Payload,
+        key: RequestKey | None = None,
+        webhook_url: str | None = None,
+    ) -> Job:
+        return await self._both(lambda store: store.add(job, payload, key, webhook_url))
+
+    async def prune_request_keys(self, created_before: float, limit: int) -> int:
+        return await self._both(lambda store: store.prune_request_keys(created_before, limit))
 
     async def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -43,8 +53,17 @@ class MirroredStore:
     async def chunks_after(self, job_id: JobId, attempt: int, seq: int) -> Any:
         return await self._both(lambda store: store.chunks_after(job_id, attempt, seq))
 
-    async def page(self, wanted: JobFilter, limit: int, after: JobId | None = None) -> Any:
-        return await self._both(lambda store: store.page(wanted, limit, after))
+    async def page(
+        self,
+        wanted: JobFilter,
+        limit: int,
+        after: JobId | None = None,
+        *,
+        oldest_first: bool = False,
+    ) -> Any:
+        return await self._both(
+            lambda store: store.page(wanted, limit, after, oldest_first=oldest_first)
+        )
 
     async def count(self, owner: Owner | None = None) -> Mapping[tuple[JobKind, JobState], int]:
         return await self._both(lambda store: store.count(owner))

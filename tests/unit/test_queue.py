@@ -6,6 +6,7 @@ Results are in `test_results.py`, time in `test_deadlines.py`, failures in `test
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from broker.errors import (
 )
 from broker.failures import Failure
 from broker.ids import JobId, LeaseToken, Owner, WorkerId
-from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome, Payload
+from broker.jobs import Action, Job, JobKind, JobState, OnLost, Outcome
 from broker.leases import Phase
 from broker.results import Verdict
 from broker.store.memory import MemoryStore
@@ -48,9 +49,9 @@ async def test_a_job_is_accepted_when_it_is_on_disk_and_not_before(desk: Desk) -
     gate = Gate()
 
     class SlowDisk(MemoryStore):
-        async def add(self, job: Job, payload: Payload) -> None:
+        async def add(self, *added: Any) -> Job:  # type: ignore[override]
             await gate.passed()
-            await super().add(job, payload)
+            return await super().add(*added)
 
     desk.use(SlowDisk())
 
@@ -66,7 +67,7 @@ async def test_a_job_is_accepted_when_it_is_on_disk_and_not_before(desk: Desk) -
 @in_loop
 async def test_a_job_that_could_not_be_kept_is_not_accepted(desk: Desk) -> None:
     class BrokenDisk(MemoryStore):
-        async def add(self, job: Job, payload: Payload) -> None:
+        async def add(self, *added: Any) -> Job:  # type: ignore[override]
             raise StoreFailed
 
     desk.use(BrokenDisk())

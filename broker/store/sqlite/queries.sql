@@ -7,6 +7,22 @@ INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 -- What the worker will need.
 INSERT INTO payloads VALUES (?, ?, ?, ?, ?);
 
+-- name: known_request
+-- The job that a request of this name has made, if it is still there.
+SELECT request_keys.digest, request_keys.created_at AS known_at, jobs.*
+FROM request_keys JOIN jobs ON jobs.n = request_keys.job_n
+WHERE request_keys.name = ? AND request_keys.owner = ?;
+
+-- name: know_request
+INSERT OR REPLACE INTO request_keys VALUES (NULL, ?, ?, ?, ?, ?);
+
+-- name: prune_request_keys
+DELETE FROM request_keys
+WHERE n IN (SELECT n FROM request_keys ORDER BY n LIMIT :limit) AND created_at < :before;
+
+-- name: add_webhook
+INSERT INTO webhooks VALUES (?, ?, ?, 'waiting', 0, 0, NULL, NULL);
+
 -- name: claim
 -- Hands out the first ready job of one kind. A job kept for another worker is passed over.
 UPDATE jobs

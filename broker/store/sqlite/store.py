@@ -15,10 +15,11 @@ import aiosqlite
 
 from broker.chunks import Chunk
 from broker.errors import NotFound, StoreFailed
-from broker.ids import JobId, Owner, TokenHash
+from broker.ids import JobId, Owner, TokenHash, new_webhook_id
 from broker.jobs import FINAL_STATES, Attempt, Change, Job, JobKind, JobState, Payload
 from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
+from broker.repeats import KnownRequest, RequestKey, finds
 from broker.store.sqlite import rows
 from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
 from broker.store.sqlite.queries import read_queries
@@ -57,8 +58,14 @@ class SqliteStore:
 
     # Writing.
 
-    def add(self, job: Job, payload: Payload) -> "asyncio.Future[None]":
-        return self._writer.submit(partial(_add, job, payload))
+    def add(
+        self,
+        job: Job,
+        payload: Payload,
+        key: RequestKey | None = None,
+        webhook_url: str | None = None,
+    ) -> "asyncio.Future[Job]":
+        return self._writer.submit(partial(_add, job, payload, key, webhook_url))
 
     def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -80,6 +87,9 @@ class SqliteStore:
     def prune_chunks(self, finished_before: float, limit: int) -> "asyncio.Future[int]":
         return self._writer.submit(partial(_prune_chunks, finished_before, limit))
 
+    def prune_request_keys(self, created_before: float, limit: int) -> "asyncio.Future[int]":
+        return self._writer.submit(partial(_prune_request_keys, created_before, limit))
+
     # Reading.
 
     async def get(self, job_id: JobId) -> Record | None:
@@ -99,18 +109,24 @@ class SqliteStore:
         return [rows.to_attempt(job_id, row) for row in found]
 
     async def page(
-        self, wanted: JobFilter, limit: int, after: JobId | None = None
+        self,
+        wanted: JobFilter,
+        limit: int,
+        after: JobId | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[Record]:
         conditions, values = _conditions(wanted)
         if after is not None:
             behind = await self._read(_SQL["job"], (after,))
             if not behind:
                 raise NotFound(f"There is no job {after} to continue behind.")
-            conditions.append("n < ?")
+            conditions.append("n > ?" if oldest_first else "n < ?")
             values.append(behind[0][0])
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = "ASC" if oldest_first else "DESC"
         found = await self._read(
-            f"SELECT * FROM jobs {where} ORDER BY n DESC LIMIT ?", [*values, limit]
+            f"SELECT * FROM jobs {where} ORDER BY n {order} LIMIT ?", [*values, limit]
         )
         return [await self._record(row) for row in found]
 
@@ -182,10 +198,35 @@ def _conditions(wanted: JobFilter) -> tuple[list[str], list[Any]]:
 # Operations: each runs in the writer's thread, inside one transaction.
 
 
-def _add(job: Job, payload: Payload, db: _DB, tally: Tally) -> None:
+def _add(
+    job: Job,
+    payload: Payload,
+    key: RequestKey | None,
+    webhook_url: str | None,
+    db: _DB,
+    tally: Tally,
+) -> Job:
+    if key is not None and key.joins and (earlier := _found(key, job, db)):
+        return earlier
     number = db.execute(_SQL["add_job"], rows.from_job(job)).lastrowid
     db.execute(_SQL["add_payload"], (number, *rows.from_payload(payload)))
+    if key is not None:
+        known = (job.owner, key.name, key.digest, number, job.created_at)
+        db.execute(_SQL["know_request"], known)
+    if webhook_url is not None:
+        db.execute(_SQL["add_webhook"], (number, new_webhook_id(), webhook_url))
     tally[job.owner, job.kind, job.state] += 1
+    return job
+
+
+def _found(key: RequestKey, job: Job, db: _DB) -> Job | None:
+    """The job that an earlier sending of the same request has made."""
+    row = db.execute(_SQL["known_request"], (key.name, job.owner)).fetchone()
+    if row is None:
+        return None
+    digest, created_at, *rest = row
+    known = KnownRequest(digest, created_at, rows.to_job(rest))
+    return known.job if finds(key, known, job.created_at) else None
 
 
 def _claim(grants: Mapping[JobKind, Grant], db: _DB, tally: Tally) -> tuple[Job, Payload] | None:
@@ -307,6 +348,11 @@ def _prune_chunks(finished_before: float, limit: int, db: _DB, tally: Tally) -> 
     for row in ended:
         db.execute(_SQL["drop_chunks"], row)
     return len(ended)
+
+
+def _prune_request_keys(created_before: float, limit: int, db: _DB, tally: Tally) -> int:
+    values = {"before": created_before, "limit": limit}
+    return db.execute(_SQL["prune_request_keys"], values).rowcount
 
 
 def _save_tally(db: _DB, tally: Tally) -> None:
