@@ -95,7 +95,9 @@ class News(NamedTuple):
 class Watch:
     """The news of one job, in order, for one reader."""
 
-    def __init__(self, *, is_over: bool) -> None:
+    def __init__(self, *, is_over: bool, only_looks: bool = False) -> None:
+        #: Its reader would not miss the job, were it cancelled.
+        self.only_looks = only_looks
         #: Nothing is waited for any more; news that are there can still be read.
         self._is_over = is_over
         self._news: deque[News] = deque()
@@ -217,8 +219,8 @@ class Notifier:
     # Those who wait for their job.
 
     @contextmanager
-    def watch(self, job_id: JobId) -> Iterator[Watch]:
-        watch = Watch(is_over=self.is_draining)
+    def watch(self, job_id: JobId, *, only_looks: bool = False) -> Iterator[Watch]:
+        watch = Watch(is_over=self.is_draining, only_looks=only_looks)
         watches = self._watches.setdefault(job_id, [])
         watches.append(watch)
         try:
@@ -229,8 +231,8 @@ class Notifier:
                 self._watches.pop(job_id, None)
 
     def watch_count(self, job_id: JobId) -> int:
-        """How many wait for this job."""
-        return len(self._watches.get(job_id, ()))
+        """How many wait for this job, without those who only look."""
+        return sum(not watch.only_looks for watch in self._watches.get(job_id, ()))
 
     def listen(self, listener: Callable[[News], None]) -> None:
         """Tells a function all news of all jobs, for as long as the broker runs."""

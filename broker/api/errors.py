@@ -50,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "disk_full": Kind(507, _SERVER, retry_after_seconds=60),
     "no_worker": Kind(503, _SERVER, can_retry=False),
     "worker_logged_out": Kind(503, _SERVER, can_retry=False),
+    "invalid_model_output": Kind(502, _SERVER, can_retry=False),
     "pack_unusable": Kind(503, _SERVER, can_retry=False),
     "shutting_down": Kind(503, _SERVER, retry_after_seconds=5),
     "store_failed": Kind(503, _SERVER, retry_after_seconds=2),
@@ -68,6 +69,7 @@ JOB_KINDS: dict[str, Kind] = {
     "upload_rejected": Kind(400, _INVALID, can_retry=False),
     "moderated": Kind(400, _INVALID, can_retry=False),
 }
+MAX_RETRY_AFTER_SECONDS = 60
 WORKER_ERROR = Kind(502, _SERVER, can_retry=False)
 #: Our names of these failures are not the ones that clients know.
 _CLIENT_CODES = {
@@ -120,10 +122,25 @@ def problem_of(error: BrokerError, invalid_status: int = 400) -> Problem:
 def problem_of_job(code: str, message: str, retry_after_seconds: float | None = None) -> Problem:
     """How a job's failure is told to a client that waited for it."""
     kind = JOB_KINDS.get(code, WORKER_ERROR)
+    headers = _headers(kind)
     if retry_after_seconds is not None:
-        kind = kind._replace(retry_after_seconds=max(1, round(retry_after_seconds)))
+        headers += _wait_headers(kind, max(1, round(retry_after_seconds)))
     told = _CLIENT_CODES.get(code, code)
-    return Problem(kind.status, kind.type, told, message, None, _headers(kind))
+    return Problem(kind.status, kind.type, told, message, None, headers)
+
+
+def _wait_headers(kind: Kind, seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    """When to ask again. SDKs heed no longer wait than a minute, and would spend their repeats within it."""
+    told = b"%d" % min(seconds, MAX_RETRY_AFTER_SECONDS)
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"retry-after", told),)
+    if kind.status == 429:
+        headers += (
+            (b"x-ratelimit-remaining-requests", b"0"),
+            (b"x-ratelimit-reset-requests", b"%ds" % seconds),
+        )
+    if seconds > MAX_RETRY_AFTER_SECONDS and kind.can_retry:
+        headers += ((b"x-should-retry", b"false"),)
+    return headers
 
 
 def _headers(kind: Kind) -> tuple[tuple[bytes, bytes], ...]:

@@ -114,7 +114,13 @@ def test_a_failed_job_is_told_in_words_that_clients_know() -> None:
     unknown = problem_of_job("ui_changed", "Lost its way.")
 
     assert (limited.status, limited.code) == (429, "rate_limit_exceeded")
-    assert dict(limited.headers)[b"retry-after"] == b"90"
+    assert dict(limited.headers) == {
+        b"retry-after": b"60",
+        b"x-ratelimit-remaining-requests": b"0",
+        b"x-ratelimit-reset-requests": b"90s",
+        b"x-should-retry": b"false",
+    }
+    assert (b"x-should-retry", b"false") not in problem_of_job("rate_limited", "", 30.0).headers
     assert (late.status, late.code) == (504, "timeout")
     assert (unknown.status, unknown.code) == (502, "ui_changed")
 

@@ -16,6 +16,7 @@ from broker.api.admin.wire import (
     LateResult,
 )
 from broker.api.deps import Deps
+from broker.api.waits import Waits, parse_wait
 from broker.errors import InvalidValue, NotFound
 from broker.ids import JobId, new_job_id, parse_job_id
 from broker.jobs import Attempt, Job, JobKind, JobState, Payload
@@ -33,6 +34,7 @@ class JobDoor:
         self._store = deps.store
         self._media = deps.media
         self._settings = deps.settings
+        self._waits = Waits(deps)
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -62,9 +64,11 @@ class JobDoor:
             data=shown, has_more=has_more, next_cursor=shown[-1].id if has_more else None
         )
 
-    async def read(self, request: Request, job_id: str) -> JobShown:
-        """Read one job with its attempts"""
-        record = await self._find(job_id)
+    async def read(self, request: Request, job_id: str, wait: str | None = None) -> JobShown:
+        """Read one job with its attempts, at once or when it has ended"""
+        record = await self._waits.ended(_known(job_id), parse_wait(wait), lambda: True)
+        if record is None:
+            raise NotFound()
         shown = await self._shown(request, record)
         attempts = [*await self._store.attempts(record.job.id)]
         if (last := record.job.last_attempt) and last.number not in [a.number for a in attempts]:
