@@ -4,7 +4,7 @@ Each verb carries its promise here; `tests/contract/test_media_store.py` proves 
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from broker.outputs import Picture
 
@@ -66,7 +66,7 @@ class PicturesUpload(Protocol):
 
 
 class Image(NamedTuple):
-    """A checked input image."""
+    """An image whose type is known to be true."""
 
     data: bytes
     mime: str
@@ -75,14 +75,18 @@ class Image(NamedTuple):
 class ImageReader(Protocol):
     """Turns what a client sent as an image into checked bytes."""
 
-    async def read_all(self, sources: Sequence[str]) -> Sequence[Image]:
-        """Decodes base64 and data URLs; fetches http(s) URLs where that is switched on.
+    async def read_all(self, sources: Sequence[str | bytes]) -> Sequence[Image]:
+        """Checks bytes; decodes base64 and data URLs; fetches http(s) URLs where that is switched on.
 
         Raises `InvalidValue` or `TooLarge`, naming what would be right.
         """
 
     def mime(self, data: bytes) -> str:
         """The type of an image that was checked before."""
+
+
+#: A still that stands for a film: one frame of it, or many in a grid.
+Variant = Literal["thumbnail", "spritesheet"]
 
 
 class Film(NamedTuple):
@@ -113,7 +117,7 @@ class MediaStore(Protocol):
         """The bytes from `start` up to `stop`, in pieces. Raises `NotFound` where there is no such film."""
 
     async def remove(self, name: str) -> bool:
-        """Removes a film, or all pictures of a job; False where there were none."""
+        """Removes a film with its variants, or all pictures of a job; False where there were none."""
 
     async def films(self) -> Sequence[Film]:
         """Every published film and set of pictures, oldest first."""
@@ -127,6 +131,13 @@ class MediaStore(Protocol):
     async def inspect_pictures(self, name: str) -> Sequence[Picture]:
         """Reads the stored pictures of a job, in order. Raises `ResultRejected` with the gate's class."""
 
+    async def variant(self, name: str, variant: Variant) -> Image:
+        """A WebP of a stored film, made when it is first asked for and removed with the film.
+
+        It is no film: `find` and `films` do not know it. Raises `NotFound` where there is no such film, or no
+        frame of it can be read.
+        """
+
     async def save_input(self, data: bytes, name: str) -> None:
         """Keeps an input image, durably, until `remove_input`."""
 
@@ -136,7 +147,7 @@ class MediaStore(Protocol):
         """Removes an input image; no error where there was none."""
 
     async def sweep_leftovers(self) -> int:
-        """Deletes unfinished uploads of an earlier run; returns how many."""
+        """Deletes what an earlier run left unfinished; returns how many files."""
 
     async def free_bytes(self) -> int:
         """How much room the disk has."""

@@ -19,7 +19,7 @@ OnProgress = Callable[[int], None]
 
 _MISSING = (
     "Making films needs PyAV and Pillow, and {name} is not installed. "
-    "Install them with: python -m pip install -r requirements-demo.txt"
+    "Install them with: python -m pip install -r requirements.txt"
 )
 
 

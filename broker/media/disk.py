@@ -23,7 +23,8 @@ from broker.media.gate import inspect_film
 from broker.media.pictures import DiskPictures, read_pictures
 from broker.media.threads import DiskThreads, disk_errors, outcome
 from broker.media.upload import DiskUpload
-from broker.media_ports import Film, FilmFacts
+from broker.media.variants import make, read_kept
+from broker.media_ports import Film, FilmFacts, Image, Variant
 from broker.outputs import Picture
 
 #: One read from the disk, and all that a slow reader holds. A quarter faster than half of it with the next half read
@@ -42,6 +43,8 @@ class DiskMedia:
         """Makes the folder where it is missing. Raises `BadSetting` where that cannot be."""
         self._folder = Folder(folder)
         self._threads = DiskThreads()
+        # One frame is decoded at a time, however many are asked for: chats come first.
+        self._decoding = DiskThreads(1)
         self._max_upload_bytes = max_upload_bytes
         self._min_free_bytes = min_free_bytes
         self._free_bytes = 0
@@ -49,6 +52,7 @@ class DiskMedia:
 
     async def close(self) -> None:
         """Waits for what the disk is doing, then lets the threads go. Nothing else may be called after it."""
+        await asyncio.to_thread(self._decoding.close, drop_waiting=True)
         await asyncio.to_thread(self._threads.close)
 
     async def receive(self) -> DiskUpload[FilmFacts]:
@@ -112,6 +116,13 @@ class DiskMedia:
         """Reads the stored pictures of a job. Raises `ResultRejected` with the gate's class."""
         return await self._threads.read(read_pictures, self._folder, name)
 
+    async def variant(self, name: str, variant: Variant) -> Image:
+        """A still of a stored film, made where it is not there yet. Raises `NotFound` where that cannot be."""
+        data = await self._threads.read(read_kept, self._folder, name, variant)
+        if data is None:
+            data = await self._decoding.read(make, self._folder, name, variant)
+        return Image(data, "image/webp")
+
     async def save_input(self, data: bytes, name: str) -> None:
         """Keeps an input image, durably, until `remove_input`."""
         # In one hop, not through aiofiles: a caller cancelled between two steps would leave half an image.
@@ -134,7 +145,7 @@ class DiskMedia:
             await self._threads.read(os.unlink, self._folder.input(name))
 
     async def sweep_leftovers(self) -> int:
-        """Deletes unfinished uploads of an earlier run; returns how many. Those under way are left alone."""
+        """Deletes what an earlier run left unfinished; returns how many files. What is under way is left alone."""
         return await self._threads.read(self._folder.sweep)
 
     async def free_bytes(self) -> int:
@@ -162,6 +173,8 @@ def _remove(folder: Folder, name: str) -> bool:
     film = folder.film(name)
     has_film = film.exists()
     film.unlink(missing_ok=True)
+    for still in folder.variants(name):
+        still.unlink(missing_ok=True)
     return take_away(folder.pictures(name)) or has_film
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import BadSetting, NotFound
-from broker.media_ports import Film
+from broker.media_ports import Film, Variant
 
 _RESULT_NAME = re.compile(r"job_[0-9a-f]{32}(?:\.late)?", re.ASCII)
 _PICTURE_NAME = re.compile(
@@ -22,6 +22,11 @@ _INPUT_NAME = re.compile(
 )
 #: The pictures of one job lie in a folder of their own, so that all of them appear and go at one stroke.
 PICTURES_ENDING = ".images"
+#: The stills of a film lie beside it.
+VARIANT_ENDINGS: dict[Variant, str] = {
+    "thumbnail": ".thumbnail.webp",
+    "spritesheet": ".spritesheet.webp",
+}
 #: Without it Windows translates line ends.
 BINARY = getattr(os, "O_BINARY", 0)
 
@@ -49,6 +54,18 @@ class Folder:
     def pictures(self, name: str) -> Path:
         """The folder in which the pictures of this name have their place. Raises as `film` does."""
         return self._place(name, PICTURES_ENDING)
+
+    def variant(self, name: str, variant: Variant) -> Path:
+        """Where this still of the film of this name has its place. Raises as `film` does."""
+        return self._place(name, VARIANT_ENDINGS[variant])
+
+    def variants(self, name: str) -> list[Path]:
+        return [self._place(name, ending) for ending in VARIANT_ENDINGS.values()]
+
+    def stored_film(self, name: str) -> Path:
+        """The film of this name, which is there. Raises `NotFound` for everything else."""
+        self.film(name)
+        return self.stored_file(name)
 
     def stored_file(self, name: str) -> Path:
         """The film or the one picture of this name, which is there.
@@ -100,12 +117,21 @@ class Folder:
 
     def sweep(self) -> int:
         leftovers = [path for path in self._incoming.glob("*.part") if path not in self._open_parts]
+        leftovers += self._widowed()
         for path in leftovers:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
         return len(leftovers)
+
+    def _widowed(self) -> Iterator[Path]:
+        """Stills whose film is gone: a kill came between the two."""
+        for ending in VARIANT_ENDINGS.values():
+            for still in self.films.glob(f"job_*{ending}"):
+                name = still.name.removesuffix(ending)
+                if _RESULT_NAME.fullmatch(name) and not self.film(name).exists():
+                    yield still
 
 
 def _stored(entry: "os.DirEntry[str]", *, is_folder: bool) -> tuple[int, float] | None:

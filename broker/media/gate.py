@@ -6,14 +6,14 @@ whole one, nor see what was glued to its end, so these boxes are counted here fi
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any, NamedTuple, NoReturn
 
 from broker.errors import ResultRejected
+from broker.media.apart import read_apart
 from broker.media_ports import FilmFacts
 
 #: An MP4 with a single black frame has more.
@@ -33,7 +33,6 @@ READ_SECONDS = 10.0
 
 #: The outermost boxes that a cut may go through. Others may be there, whole.
 _KINDS = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx styp meta udta uuid".split())
-_PROBE = Path(__file__).with_name("probe.py")
 
 Track = Mapping[str, Any]
 
@@ -109,20 +108,10 @@ def _tracks(film: FileIO) -> Sequence[Track]:
     """What libmediainfo says of the film as a whole and of each of its tracks."""
     film.seek(0)
     try:
-        done = subprocess.run(
-            # -P: nothing is imported from beside the script. An own session: Ctrl-C in the broker's
-            # terminal lets an upload that is being checked end well.
-            [sys.executable, "-P", str(_PROBE)],
-            stdin=film,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=READ_SECONDS,
-            start_new_session=True,
-            check=True,
-        )
-    except subprocess.SubprocessError:
+        told = read_apart("probe.py", film, seconds=READ_SECONDS)
+    except SubprocessError:
         _refuse("not_mp4", "The file could not be read as a video.")
-    tracks: Sequence[Track] = json.loads(done.stdout)["tracks"]
+    tracks: Sequence[Track] = json.loads(told)["tracks"]
     return tracks
 
 

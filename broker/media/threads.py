@@ -21,12 +21,12 @@ _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 class DiskThreads:
     """A pool whose deeds are carried through, even when their caller is cancelled."""
 
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="media")
+    def __init__(self, threads: int = THREADS) -> None:
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="media")
 
-    def close(self) -> None:
-        """Waits for what was begun."""
-        self.pool.shutdown()
+    def close(self, *, drop_waiting: bool = False) -> None:
+        """Waits for what was begun, and for what waits for a thread unless that is to be dropped."""
+        self.pool.shutdown(cancel_futures=drop_waiting)
 
     def start(self, deed: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self.pool.submit(deed, *args, **kwargs)

@@ -193,5 +193,5 @@ def test_a_missing_library_is_named_with_what_to_install(
     monkeypatch.delitem(__import__("sys").modules, library)
     monkeypatch.setattr("sys.meta_path", [Absent()])
 
-    with pytest.raises(FilmToolsMissing, match=rf"{library} is not installed.*requirements-demo"):
+    with pytest.raises(FilmToolsMissing, match=rf"{library} is not installed.*requirements.txt"):
         rendered(tmp_path)

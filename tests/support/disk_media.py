@@ -1,4 +1,4 @@
-"""A disk store in a folder of its own, and the few steps that most of its tests begin with."""
+"""A media store of its own for a test, on the disk or in memory, and the few steps that most tests begin with."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from broker.media.disk import DiskMedia
 from broker.media_ports import MediaStore, Upload
+from tests.support.media import MemoryMedia
 from tests.support.running import run
 
 JOB = "job_" + "0a" * 16
@@ -47,6 +48,11 @@ def with_store(folder: Path, test: Callable[[Opened], Awaitable[None]], **limits
             await test(media)
 
     run(body())
+
+
+def with_memory(folder: Path, test: Callable[[Opened], Awaitable[None]]) -> None:
+    """Runs a test in the store that other tests use; its folder stays empty."""
+    run(test(Opened(MemoryMedia(), folder)))
 
 
 async def sent(media: Opened, data: bytes = FILM) -> Upload:

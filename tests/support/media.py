@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 from broker.errors import NotFound, ResultRejected
-from broker.media_ports import Film, FilmFacts
+from broker.media_ports import Film, FilmFacts, Image, Variant
 from broker.outputs import Picture
 
 
@@ -120,6 +120,11 @@ class MemoryMedia:
         if name not in self.kept:
             raise NotFound()
         return await MemoryUpload(self, self.kept[name]).inspect()
+
+    async def variant(self, name: str, variant: Variant) -> Image:
+        if name not in self.kept:
+            raise NotFound()
+        return Image(f"{variant} of ".encode() + self.kept[name], "image/webp")
 
     async def save_input(self, data: bytes, name: str) -> None:
         self.inputs[name] = data
