@@ -72,7 +72,11 @@ def _turn(message: Mapping[str, Any]) -> Turn:
 
 
 def _image_url(part: Mapping[str, Any]) -> str | None:
-    image = part.get("image_url")
+    """The image in a part of a message, in whichever way clients write it."""
+    image, file = part.get("image_url"), part.get("file")
+    if isinstance(file, Mapping):
+        data = file.get("file_data")
+        return data if isinstance(data, str) and data.startswith("data:image/") else None
     url = image.get("url") if isinstance(image, Mapping) else image
     return url if isinstance(url, str) else None
 

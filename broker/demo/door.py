@@ -48,8 +48,9 @@ class Assignment(NamedTuple):
     job_id: str
     kind: str
     prompt: str
-    #: Base64.
+    #: The first, as base64.
     image: str | None
+    image_count: int
     request: dict[str, Any] | None
     lease_token: str
     attempt: int
@@ -64,6 +65,7 @@ class Assignment(NamedTuple):
             kind=body["job_type"],
             prompt=body["prompt"] or "",
             image=body.get("image"),
+            image_count=len(body.get("images") or ()),
             request=body.get("request"),
             lease_token=body["lease_token"],
             attempt=body.get("attempt", 1),

@@ -1,4 +1,4 @@
-"""What can go wrong with the demo's films."""
+"""What can go wrong with the demo's jobs."""
 
 
 class FilmToolsMissing(RuntimeError):
@@ -7,3 +7,7 @@ class FilmToolsMissing(RuntimeError):
 
 class UnusableImage(ValueError):
     """The input image cannot be read."""
+
+
+class WishRefused(ValueError):
+    """The job asks for what the demo worker cannot do."""

@@ -17,10 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 
@@ -29,8 +29,9 @@ from broker.demo.answers import answer, words_of
 from broker.demo.door import Assignment, BrokerAway, BrokerDoor, Greeting, Refused
 from broker.demo.film import render_film, render_pictures, require_film_tools
 from broker.demo.hold import Hold, Pauses, Stopped, patiently
-from broker.demo.mishaps import FilmToolsMissing, UnusableImage
+from broker.demo.mishaps import FilmToolsMissing, UnusableImage, WishRefused
 from broker.demo.page import DemoPage, Submission
+from broker.demo.wishes import CAPABILITIES, film_options, refuse_unknown
 
 log = logging.getLogger("broker.demo.worker")
 T = TypeVar("T")
@@ -38,9 +39,6 @@ T = TypeVar("T")
 KINDS = ("video", "image", "chat")
 #: So many pictures where the client did not say.
 USUAL_PICTURES = 1
-#: Resolution → the short side in pixels.
-SHORT_SIDES = {"480p": 480, "720p": 720, "1080p": 1080}
-ASPECTS = ((1, 1), (16, 9), (9, 16), (4, 3), (3, 4), (3, 2), (2, 3))
 GOODBYE_SECONDS = 2.0
 
 
@@ -74,7 +72,7 @@ class DemoWorker:
             "version": __version__,
             "kinds": list(kinds),
             "slots": slots,
-            "capabilities": {"demo": True},
+            "capabilities": CAPABILITIES,
             "page_state": "ready",
         }
         self._kinds = kinds
@@ -165,6 +163,8 @@ class DemoWorker:
             log.info("%s: delivered", held.job_id)
         except Stopped as stopped:
             log.info("%s: stopped. %s", held.job_id, stopped)
+        except WishRefused as refused_wish:
+            await self._give_up(held, "option_refused", str(refused_wish))
         except UnusableImage as unusable:
             await self._give_up(held, "upload_rejected", str(unusable))
         except LookupError as lost:
@@ -197,13 +197,15 @@ class DemoWorker:
     def _submission(self, held: Assignment) -> Submission:
         """What the page has of this job; submitted now only if it has nothing and the broker allows it.
 
-        Raises `LookupError` where the prompt is said to have been submitted and the page knows nothing of it.
+        Raises `LookupError` where the prompt is said to have been submitted and the page knows nothing of it, and
+        `WishRefused` where it asks for what cannot be done.
         """
         found = self.page.find(held.evidence, held.job_id)
         if found is not None:
             return found
         if held.action != "submit":
             raise LookupError("The page has nothing of this job.")
+        refuse_unknown(held.kind, held.options, held.image_count)
         return self.page.submit(
             held.job_id,
             held.prompt,
@@ -307,21 +309,6 @@ class _Pace:
         if self.stop.wait(max(0.0, due_at - time.monotonic())):
             raise Stopped("The job was taken away.")
         self._loop.call_soon_threadsafe(self._hold.note_progress, percent)
-
-
-def film_options(options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """Length and size in pixels as they were asked for; what was not said is `seconds` of 640 by 360.
-
-    Both sides are even, because H.264 keeps colour at half the size.
-    """
-    short = SHORT_SIDES.get(str(options.get("resolution")), 360)
-    spelled = {f"{wide}:{high}": (wide, high) for wide, high in ASPECTS}
-    wide, high = spelled.get(str(options.get("aspect")), (16, 9))
-    scale = short / min(wide, high)
-    return {
-        "seconds": options.get("duration_seconds") or seconds,
-        "size": (round(wide * scale / 2) * 2, round(high * scale / 2) * 2),
-    }
 
 
 def _bytes_of(image: str | None) -> bytes | None:

@@ -7,16 +7,18 @@ import { loadStanding, saveStanding } from "./session.js";
 
 /** What a page may say of itself; the rest is found by jobs and by the self-test. */
 const TOLD = ["ready", "needs_login", "needs_human"];
+/** Of what it offers. */
+const OFFERED = ["durations", "resolutions", "aspects", "max_images"];
 /** Longest that a page may tell of its options and limits, in characters. */
 const MOST_CHARS = 20_000;
 
 export class StandingKeeper {
   /** @type {Standing} */
   now = { state: "unknown", detail: "", at: 0, page: null, isSticky: false };
-  /** What the page offers to choose from. @type {Record<string, any>} */
-  offered = {};
   /** What the site told the page of its limits. @type {Record<string, any>} */
   quota = {};
+  /** What the pages offer to choose from. @type {Record<string, any>} */
+  #offered = {};
   /** Pages that stood otherwise than ready since they were loaded. @type {Set<string>} */
   #troubled = new Set();
 
@@ -27,6 +29,11 @@ export class StandingKeeper {
   /** Whether a job may be taken. A stale page is loaded anew with the next one. */
   get canWork() {
     return ["ready", "unknown", "page_stale"].includes(this.now.state);
+  }
+
+  /** What can be asked of this worker: nothing but new films, and what the pages offer for them. */
+  get capabilities() {
+    return { operations: [], ...this.#offered };
   }
 
   get shown() {
@@ -61,13 +68,17 @@ export class StandingKeeper {
     }
   }
 
-  /** @param {Record<string, any>} offered @param {Record<string, any>} quota */
+  /**
+   * One page shows what another does not, so each word stays until it is told anew.
+   * @param {Record<string, any>} offered @param {Record<string, any>} quota
+   */
   #note(offered, quota) {
-    const told = JSON.stringify([offered, quota]);
-    if (told.length > MOST_CHARS || told === JSON.stringify([this.offered, this.quota])) return false;
-    // A page without options, such as a chat, does not take back what another offered.
-    if (Object.keys(offered).length > 0) this.offered = offered;
-    if (Object.keys(quota).length > 0) this.quota = quota;
+    const known = Object.fromEntries(Object.entries(offered).filter(([word]) => OFFERED.includes(word)));
+    const before = JSON.stringify([this.#offered, this.quota]);
+    const all = [{ ...this.#offered, ...known }, { ...this.quota, ...quota }];
+    const told = JSON.stringify(all);
+    if (told.length > MOST_CHARS || told === before) return false;
+    [this.#offered, this.quota] = all;
     return true;
   }
 

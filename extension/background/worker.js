@@ -4,6 +4,7 @@
 import { backoff } from "../shared/backoff.js";
 import { KIND_STATES, PAGE_STATES } from "../shared/troubles.js";
 import { BrokerClient, BrokerRefusal, BrokerUnreachable } from "./broker.js";
+import { imagesOf } from "./handed.js";
 import { JobRun } from "./job_run.js";
 import { isNewer, packInUse, takePack } from "./pack.js";
 import { Pages } from "./pages.js";
@@ -128,7 +129,7 @@ export class Worker {
 
   /** @param {HandedJob} handed */
   async #accept(handed) {
-    const images = handed.job_type === "chat" ? imagesOfChat(handed.request) : (handed.images ?? (handed.image ? [handed.image] : []));
+    const images = imagesOf(handed);
     this.#images = images;
     await session.saveWork({
       id: handed.job_id,
@@ -206,7 +207,7 @@ export class Worker {
         slots: 1,
         page_state: isPaused ? "paused" : this.standing.canWork ? "ready" : state,
         page_detail: detail.slice(0, 300),
-        capabilities: this.standing.offered,
+        capabilities: this.standing.capabilities,
         quota: this.standing.quota,
         pack_version: packVersion,
         held: work ? [{ job_id: work.id, lease_token: work.token }] : [],
@@ -322,15 +323,4 @@ export class Worker {
       pausedBy: await this.#pausedBy(),
     });
   }
-}
-
-/** The images of a chat request, as base64. @param {Record<string, any> | null} request @returns {string[]} */
-function imagesOfChat(request) {
-  const parts = (request?.messages ?? []).flatMap((/** @type {any} */ message) =>
-    Array.isArray(message?.content) ? message.content : [],
-  );
-  return parts
-    .map((/** @type {any} */ part) => String(part?.image_url?.url ?? part?.image_url ?? ""))
-    .filter((/** @type {string} */ url) => url.startsWith("data:"))
-    .map((/** @type {string} */ url) => url.slice(url.indexOf(",") + 1));
 }

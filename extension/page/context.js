@@ -32,8 +32,9 @@ export class Context {
    * @param {(event: Record<string, any>) => void} parts.emit
    * @param {() => Promise<void>} parts.permission  resolves when the broker knows that submit is about to be pressed
    * @param {boolean} parts.isObserved  whether the page's traffic is seen at all
+   * @param {import("./offered.js").Offered} parts.offered  what menus had to choose from; drivers add to it
    */
-  constructor({ job, locator, watch, traffic, signal, emit, permission, isObserved }) {
+  constructor({ job, locator, watch, traffic, signal, emit, permission, isObserved, offered }) {
     this.job = job;
     this.locator = locator;
     this.watch = watch;
@@ -42,6 +43,7 @@ export class Context {
     this.emit = emit;
     this.permission = permission;
     this.isObserved = isObserved;
+    this.offered = offered;
     this.evidence = { ...job.evidence };
   }
 

@@ -3,8 +3,9 @@
 import { PageTrouble } from "../shared/troubles.js";
 import { attachImages } from "./attachments.js";
 import { refuseUnlessReady } from "./inspect.js";
-import { flippedOptions, setOptions, wantedOptions } from "./options.js";
+import { flippedOptions, setOptions } from "./options.js";
 import { squeezed } from "./traffic.js";
+import { wantedOptions } from "./wanted.js";
 
 /** A longer address, in characters, is not told as evidence. */
 const LONGEST_ADDRESS = 250;
@@ -22,7 +23,7 @@ export async function fillAndSubmit(context) {
   context.emit({ event: "phase", phase: "preparing" });
   refuseUnlessReady(locator);
   await context.find("imagine.editor");
-  const wanted = wantedOptions(context);
+  const wanted = wantedOptions(job);
   await setOptions(context, wanted);
   const place = job.images.length > 0 ? await attachImages(context, "imagine") : "composer";
   if (place === "post") return submitOnPost(context);

@@ -7,11 +7,12 @@ import { Context } from "./context.js";
 import { recoverImage, runImage } from "./image.js";
 import { inspect, noticesOf } from "./inspect.js";
 import { Locator } from "./locate.js";
-import { offeredOptions } from "./options.js";
+import { offeredOnPage } from "./offered.js";
 import { sendMedia } from "./pieces.js";
 import { selfTest } from "./self_test.js";
 import { Traffic } from "./traffic.js";
 import { recoverVideo, runVideo } from "./video.js";
+import { refuseUnknown } from "./wanted.js";
 import { Watch } from "./watch.js";
 
 /** @typedef {import("./context.js").PageJob} PageJob */
@@ -51,6 +52,8 @@ class Page {
   #outbox = [];
   #count = 0;
   #standing = "";
+  /** What jobs saw in menus. @type {import("./offered.js").Offered} */
+  #offered = {};
 
   /** @param {() => boolean} isObserved */
   constructor(isObserved) {
@@ -118,7 +121,7 @@ class Page {
   #report(always) {
     if (!this.#locator || document.readyState === "loading") return;
     const { state, detail } = inspect(this.#locator);
-    const offered = offeredOptions(this.#locator);
+    const offered = { ...this.#offered, ...offeredOnPage(this.#locator) };
     const standing = JSON.stringify([state, detail, offered, this.traffic.quota]);
     if (standing === this.#standing && !always) return;
     this.#standing = standing;
@@ -157,6 +160,7 @@ class Page {
       emit: (event) => this.#emit(run, event),
       permission: () => permissionOr(permission, run.abort.signal),
       isObserved: this.isObserved(),
+      offered: this.#offered,
     });
     if (job.action === "recover") {
       context.mark = this.#submitted.get(job.id) ?? 0;
@@ -171,6 +175,7 @@ class Page {
       if (run.job.action === "recover" && !run.job.prompt.trim()) {
         throw new PageTrouble("submit_unknown", "Without a prompt no result can be told to be the job's.");
       }
+      if (run.job.action === "submit") refuseUnknown(run.job);
       await DRIVERS[run.job.action][run.job.kind](context);
     } catch (error) {
       if (run.abort.signal.aborted) return;

@@ -3,6 +3,7 @@
 
 import { PageTrouble } from "../shared/troubles.js";
 import { firstTextOf, nameOf } from "./locate.js";
+import { offeredInMenu } from "./offered.js";
 import { press, strike } from "./press.js";
 
 /** @typedef {import("./context.js").Context} Context */
@@ -21,17 +22,7 @@ const IS_SAME = {
 };
 
 /** @typedef {keyof typeof IS_SAME} OptionName */
-/** @typedef {Partial<Record<OptionName, string>>} Wanted */
-
-/** What the job wants of the page, by option. @param {Context} context @returns {Wanted} */
-export function wantedOptions({ job }) {
-  const { duration_seconds: seconds, resolution, aspect } = job.options;
-  const wanted = /** @type {Wanted} */ ({ mode: job.kind });
-  if (seconds && job.kind === "video") wanted.duration = String(seconds);
-  if (resolution && job.kind === "video") wanted.resolution = String(resolution);
-  if (aspect) wanted.aspect = String(aspect);
-  return wanted;
-}
+/** @typedef {import("./wanted.js").Wanted} Wanted */
 
 /**
  * Sets every option that is wanted, and makes sure that all of them are set at the end: choosing one may change
@@ -98,6 +89,7 @@ async function chooseItem(context, name, value, button) {
   const { locator } = context;
   if (isSet(context, name, value)) return;
   const items = await openMenu(context, button);
+  Object.assign(context.offered, offeredInMenu(items));
   const item = itemFor(locator, items, name, value);
   if (!item) {
     await closeMenu(context, button);
@@ -185,11 +177,4 @@ function refused(name, value, offered) {
 /** @param {string} name @param {string} value */
 function notSet(name, value) {
   return new PageTrouble("option_not_set", `${name} did not stay set to ${value}; nothing was submitted.`);
-}
-
-/** What the page offers, for programs that ask. @param {Locator} locator @returns {Record<string, string[]>} */
-export function offeredOptions(locator) {
-  const names = /** @type {OptionName[]} */ (Object.keys(IS_SAME));
-  const found = names.map((name) => [name, locator.all(`imagine.${name}`).map(nameOf)]);
-  return Object.fromEntries(found.filter(([, choices]) => choices.length > 0));
 }

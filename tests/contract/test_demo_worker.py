@@ -270,6 +270,19 @@ async def test_an_image_that_cannot_be_read_is_reported(image: str) -> None:
     assert reported["code"] == "upload_rejected"
 
 
+async def test_a_film_that_goes_on_from_another_is_refused_and_nothing_is_made() -> None:
+    broker = Broker()
+    broker.hand_out(options={"operation": "extend", "source": {"job_id": JOB}})
+
+    async with at_work(broker) as (worker, _):
+        reported = await broker.has_seen("error")
+
+        assert reported["code"] == "option_refused"
+        assert "extend" in reported["error"]
+        assert worker.page.presses == 0
+        assert "submitted" not in broker.phases()
+
+
 async def test_a_crash_in_the_work_is_reported_and_the_next_job_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

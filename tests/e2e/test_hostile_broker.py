@@ -218,6 +218,28 @@ def test_a_job_that_makes_no_sense_ends_and_the_next_one_is_done(job: Any, scene
     assert [url for url in scene.visits() if not url.startswith("https://grok.com/")] == []
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"operation": "extend", "source": {"job_id": "job_1"}, "duration_seconds": 6}, "extend"),
+        ({"operation": "edit"}, "edit"),
+        ({"operation": "remix"}, "remix"),
+        ({"camera": "low"}, "camera"),
+    ],
+    ids=["extend", "edit", "remix", "unheard_of"],
+)
+def test_a_film_that_the_page_cannot_be_asked_for_is_not_made_as_another(
+    options: dict[str, Any], named: str, scene: Scene
+) -> None:
+    scene.broker.hand_out(prompt="Go on", options=options)
+    call, told = scene.broker.wait_for_end(60)
+
+    assert (call, told["code"]) == ("error", "option_refused")
+    assert named in told["error"]
+    assert scene.site.submits() == []
+    scene.does_a_job()
+
+
 # T30: what is the person's own.
 
 

@@ -180,11 +180,26 @@ def test_the_broker_is_told_what_the_page_offers(desk: Desk) -> None:
     desk.wait_for_job(desk.post_video(PROMPT), "completed")
 
     worker = wait_until(
-        lambda: own_worker(desk), lambda worker: "duration" in worker["capabilities"]
+        lambda: own_worker(desk), lambda worker: "durations" in worker["capabilities"]
     )
 
-    assert worker["capabilities"]["duration"] == ["6s", "10s", "15s"]
+    assert worker["capabilities"] == {
+        "operations": [],
+        "durations": [6, 10, 15],
+        "resolutions": ["480p", "720p"],
+    }
     assert worker["quota"]
+
+
+def test_the_shapes_of_a_film_are_told_once_a_job_has_seen_them(desk: Desk) -> None:
+    desk.wait_for_job(desk.post_video(PROMPT, aspect_ratio="16:9"), "completed")
+
+    worker = wait_until(
+        lambda: own_worker(desk), lambda worker: "aspects" in worker["capabilities"]
+    )
+
+    assert "16:9" in worker["capabilities"]["aspects"]
+    assert worker["capabilities"]["durations"] == [6, 10, 15]
 
 
 def test_the_popup_shows_the_last_ten_jobs_without_their_prompts(desk: Desk) -> None:

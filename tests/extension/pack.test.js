@@ -17,7 +17,7 @@ test("the pack that ships is as its schema says", () => {
 });
 
 test("every purpose that the page's code asks for is in the pack, and the other way round", () => {
-  const files = ["chat", "imagine", "image", "video", "options", "inspect", "attachments", "context", "self_test"];
+  const files = ["chat", "imagine", "image", "video", "options", "offered", "inspect", "attachments", "context", "self_test"];
   const code = files.map((name) => readFileSync(new URL(`../../extension/page/${name}.js`, import.meta.url), "utf8")).join("");
   const options = ["mode", "duration", "resolution", "aspect"].flatMap((name) => [`imagine.${name}`, `imagine.${name}_menu`]);
   const places = ["chat", "imagine"].flatMap((place) =>

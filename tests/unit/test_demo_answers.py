@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from broker.demo.answers import answer, describe_image, words_of
+from broker.demo.mishaps import WishRefused
 from broker.demo.page import MAX_REMEMBERED, DemoPage
-from broker.demo.worker import film_options
+from broker.demo.wishes import film_options, refuse_unknown
 
 JOB = "job_" + "c3" * 16
 
@@ -33,13 +34,48 @@ def test_submissions_outlive_the_process_where_a_folder_is_given(tmp_path: Path)
         ({}, 6, (640, 360)),
         ({"aspect": "9:16", "resolution": "720p"}, 6, (720, 1280)),
         ({"aspect": "3:2", "resolution": "480p", "duration_seconds": 10}, 10, (720, 480)),
-        ({"aspect": "100:0", "resolution": "9000p"}, 6, (640, 360)),
+        ({"aspect": "19.5:9", "resolution": None}, 6, (780, 360)),
     ],
 )
 def test_a_film_has_the_length_and_size_that_were_asked_for(
     options: dict[str, Any], seconds: float, size: tuple[int, int]
 ) -> None:
     assert film_options(options, 6) == {"seconds": seconds, "size": size}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "images", "named"),
+    [
+        ("video", {"source": {"job_id": JOB}, "operation": "extend"}, 0, "operation 'extend'"),
+        ("video", {"operation": "remix"}, 0, "operation 'remix'"),
+        ("video", {"camera": "low"}, 0, "camera 'low'"),
+        ("video", {"aspect": "100:0"}, 0, "aspect '100:0'"),
+        ("video", {"resolution": "9000p"}, 0, "resolution '9000p'"),
+        ("video", {}, 2, "2"),
+        ("image", {"duration_seconds": 6}, 0, "duration_seconds 6"),
+        ("chat", {"n": 2}, 0, "n 2"),
+    ],
+)
+def test_what_the_demo_worker_cannot_do_is_refused_by_name(
+    kind: str, options: dict[str, Any], images: int, named: str
+) -> None:
+    with pytest.raises(WishRefused, match=named):
+        refuse_unknown(kind, options, images)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "images"),
+    [
+        ("video", {"duration_seconds": 7, "aspect": "2:3", "resolution": "720p"}, 1),
+        ("video", {"operation": None, "aspect": None}, 0),
+        ("image", {"n": 4, "aspect": "20:9"}, 1),
+        ("chat", {}, 3),
+    ],
+)
+def test_what_the_demo_worker_can_do_is_not_refused(
+    kind: str, options: dict[str, Any], images: int
+) -> None:
+    refuse_unknown(kind, options, images)
 
 
 @pytest.mark.parametrize("text", ["one two  three\n\nfour ", " lead", "", "x", "a\tb"])
@@ -64,11 +100,17 @@ def test_an_answer_says_who_speaks_and_what_it_saw() -> None:
     assert "1. system: Be brief." in said
 
 
-def test_an_answer_describes_the_images_that_came() -> None:
+@pytest.mark.parametrize("shape", ["object", "text", "file"])
+def test_an_answer_describes_the_images_that_came(shape: str) -> None:
     png = io.BytesIO()
     Image.new("RGB", (40, 30)).save(png, "PNG")
     url = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]
+    images: dict[str, dict[str, Any]] = {
+        "object": {"type": "image_url", "image_url": {"url": url}},
+        "text": {"type": "image_url", "image_url": url},
+        "file": {"type": "file", "file": {"filename": "cat.png", "file_data": url}},
+    }
+    parts = [{"type": "text", "text": "What?"}, images[shape]]
 
     said = answer("What?", request={"messages": [{"role": "user", "content": parts}]})
 
