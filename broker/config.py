@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from broker.addresses import is_private, tidy_url
 from broker.errors import BadSetting
 from broker.jobs import JobKind
 from broker.leases import Timers
+from broker.webhooks import read_secret
 
 #: Lies beside the code, wherever the broker is started.
 SHIPPED_PACK = Path(__file__).resolve().parents[1] / "extension" / "sites" / "grok.json"
@@ -80,13 +82,21 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _secret(value: str) -> str:
+    read_secret(value)
+    return value
+
+
 def _payloads(value: str) -> PayloadLog:
     return PayloadLog(value.lower())
 
 
-def _setting(default: Any, read: Callable[[str], Any], right: str) -> Any:
+def _setting(
+    default: Any, read: Callable[[str], Any], right: str, *, is_secret: bool = False
+) -> Any:
     """A field with its default, how its variable is read, and what a right value looks like."""
-    return field(default=default, metadata={"read": read, "right": right})
+    metadata = {"read": read, "right": right, "is_secret": is_secret}
+    return field(default=default, repr=not is_secret, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,13 @@ class Settings:
     log_payloads: PayloadLog = _setting(PayloadLog.SHORT, _payloads, "none, short or full")
     keep_logs_days: float = _setting(7.0, _seconds, "days, more than 0")
     image_fetch: bool = _setting(False, _switch, "1 or 0")
+    #: Who is told of the end of every job whose request names nobody.
+    webhook_url: str | None = _setting(None, tidy_url, "an http(s) URL without credentials")
+    #: What webhooks are signed with; None: one that is made once and kept beside the database.
+    webhook_secret: str | None = _setting(
+        None, _secret, "whsec_ and 24 to 64 bytes in base64", is_secret=True
+    )
+    webhook_allow_private: bool = _setting(False, _switch, "1 or 0")
     #: The page pack that workers fetch; None: the one that ships with the extension.
     pack_file: Path | None = _setting(None, _path, "a file")
 
@@ -167,6 +184,8 @@ class Settings:
                     f"{name.upper()}_LEASE_SECONDS={lease:g} must be at least twice "
                     f"BEAT_SECONDS={self.beat_seconds:g}, or one lost beat loses the job."
                 )
+        if self.webhook_url and not self.webhook_allow_private and is_private(self.webhook_url):
+            raise BadSetting("WEBHOOK_URL is a private address: set WEBHOOK_ALLOW_PRIVATE=1 too.")
         if not self.is_loopback and not self.dangerously_allow_open_network:
             raise BadSetting(
                 f"SERVER_HOST={self.server_host} would let everybody on the network use your account, and "
@@ -225,4 +244,5 @@ def _read(name: str, value: str, metadata: Mapping[str, Any]) -> Any:
     try:
         return metadata["read"](value)
     except (ValueError, KeyError):
-        raise BadSetting(f"{name}={value!r} is not {metadata['right']}.") from None
+        told = name if metadata["is_secret"] else f"{name}={value!r}"
+        raise BadSetting(f"{told} is not {metadata['right']}.") from None

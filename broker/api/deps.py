@@ -8,6 +8,7 @@ from broker.media_ports import ImageReader, MediaStore
 from broker.notifier import Notifier
 from broker.ports import Clock, Store
 from broker.queue import JobQueue
+from broker.webhooks import Outbox
 from broker.workers import Roster
 
 
@@ -22,3 +23,4 @@ class Deps(NamedTuple):
     clock: Clock
     log: ProgramLog
     request_log: RequestLog
+    outbox: Outbox

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from broker.cli.doctor import examine
 from broker.cli.serve import serve
+from broker.cli.webhook_secret import tell_secret
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,5 +15,8 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser(
         "doctor", help="check what keeps a broker from starting or jobs from being done"
     )
-    chosen = parser.parse_args(arguments)
-    return serve() if chosen.command == "serve" else examine()
+    commands.add_parser(
+        "webhook-secret", help="print the secret by which receivers verify webhooks"
+    )
+    deeds = {"serve": serve, "doctor": examine, "webhook-secret": tell_secret}
+    return deeds[parser.parse_args(arguments).command]()

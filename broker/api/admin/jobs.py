@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 
 from broker import chores
+from broker.api.admin.webhooks import webhook_shown
 from broker.api.admin.wire import (
     PREVIEW_CHARS,
     AttemptShown,
@@ -32,6 +33,7 @@ class JobDoor:
     def __init__(self, deps: Deps) -> None:
         self._queue = deps.queue
         self._store = deps.store
+        self._outbox = deps.outbox
         self._media = deps.media
         self._settings = deps.settings
         self._waits = Waits(deps)
@@ -73,8 +75,13 @@ class JobDoor:
         attempts = [*await self._store.attempts(record.job.id)]
         if (last := record.job.last_attempt) and last.number not in [a.number for a in attempts]:
             attempts.append(last)
-        text = record.result.text if record.result else None
-        return shown.model_copy(update={"attempts": [_attempt(a) for a in attempts], "text": text})
+        delivery = await self._outbox.of_job(record.job.id)
+        more = {
+            "attempts": [_attempt(a) for a in attempts],
+            "text": record.result.text if record.result else None,
+            "webhook": webhook_shown(delivery) if delivery else None,
+        }
+        return shown.model_copy(update=more)
 
     async def delete(self, job_id: str) -> JobDeleted:
         """Cancel a job that has not ended, or delete one that has"""
@@ -123,7 +130,10 @@ class JobDoor:
             raise NotFound()
         new_id = new_job_id()
         names = await self._copied_inputs(payload, new_id)
-        job = await self._queue.submit(_again(record.job, payload._replace(inputs=names), new_id))
+        delivery = await self._outbox.of_job(record.job.id)
+        new = _again(record.job, payload._replace(inputs=names), new_id)
+        url = delivery.url if delivery else self._settings.webhook_url
+        job = await self._queue.submit(new._replace(webhook_url=url))
         return await self._shown(request, Record(job))
 
     async def _copied_inputs(self, payload: Payload, job_id: JobId) -> tuple[str, ...]:

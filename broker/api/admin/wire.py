@@ -37,6 +37,21 @@ class AttemptShown(BaseModel):
     ended_at: float
 
 
+class WebhookShown(BaseModel):
+    """One event for one receiver, and how far it has come"""
+
+    id: str
+    object: Literal["webhook"] = "webhook"
+    job_id: str
+    url: str
+    state: str
+    tries: int
+    #: None where none is to come, and while the job has not ended.
+    next_try_at: float | None
+    last_error: str | None
+    delivered_at: float | None
+
+
 class JobShown(BaseModel):
     """A job; images and whole prompts are not shown in lists"""
 
@@ -66,6 +81,7 @@ class JobShown(BaseModel):
     late_result: LateResult | None
     attempts: list[AttemptShown] | None = None
     text: str | None = None
+    webhook: WebhookShown | None = None
 
 
 class JobList(BaseModel):
@@ -115,3 +131,12 @@ class Told(BaseModel):
 
     worker_id: str
     directive: Directive
+
+
+class WebhookList(BaseModel):
+    """Webhooks, newest first"""
+
+    object: Literal["list"] = "list"
+    data: list[WebhookShown]
+    has_more: bool
+    next_cursor: str | None

@@ -22,6 +22,7 @@ from broker.ports import Decide, Grant, JobFilter, Record
 from broker.repeats import KnownRequest, RequestKey, finds
 from broker.store.sqlite import rows
 from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
+from broker.store.sqlite.outbox import SqliteOutbox
 from broker.store.sqlite.queries import read_queries
 from broker.store.sqlite.writer import Tally, Writer
 
@@ -38,6 +39,8 @@ class SqliteStore:
         self._hold = FileHold(path)
         self._writer: Writer
         self._reader: aiosqlite.Connection
+        #: What is to be told of jobs' ends.
+        self.outbox: SqliteOutbox
 
     async def __aenter__(self) -> "SqliteStore":
         """Raises a `StartRefused` that says why this file cannot be used."""
@@ -46,6 +49,7 @@ class SqliteStore:
             db = await asyncio.to_thread(open_writer, self._path)
             self._writer = Writer(db, _save_tally, self._on_fatal)
             self._reader = await aiosqlite.connect(read_only_uri(self._path), uri=True)
+            self.outbox = SqliteOutbox(self._writer, self._read)
         except BaseException:
             self._hold.leave()
             raise
