@@ -79,8 +79,10 @@ PROGRAMS = {
 #: Debian package → the library in it that something installed through pip needs and does not bring along.
 LIBRARIES = {"libatomic1": "libatomic.so.1"}  # Playwright's own Node.js
 
-#: What the extension is checked with: a lock file of npm's, and a Node.js for a machine without one.
+#: What the extension is checked with, and the clients that call a real broker: each with a lock file of npm's.
 EXTENSION_TESTS = ROOT / "tests" / "extension"
+CLIENT_TESTS = ROOT / "tests" / "clients"
+#: A Node.js for a machine without one.
 NODE_WHEEL = EXTENSION_TESTS / "requirements-node.txt"
 NODE_MAJOR = 20
 REPORTER = "--test-reporter=spec"  # else it depends on the version and on who looks
@@ -256,7 +258,7 @@ class Node(NamedTuple):
 
 
 def prepare_node(python: Path) -> Node | None:
-    """A Node.js with what checks the extension installed; None, and lines about it, where it cannot be had."""
+    """A Node.js with what the tests need of npm's; None, and lines about it, where it cannot be had."""
     node = node_in(None)
     if node is None:
         try:
@@ -265,7 +267,13 @@ def prepare_node(python: Path) -> Node | None:
             say(str(error))
             return None
         node = node_in(str(python.parent))
-    return node if node is not None and install_modules(node) else None
+    if node is None:
+        return None
+    return (
+        node
+        if all(install_modules(node, folder) for folder in (EXTENSION_TESTS, CLIENT_TESTS))
+        else None
+    )
 
 
 def node_in(path: str | None) -> Node | None:
@@ -278,15 +286,19 @@ def node_in(path: str | None) -> Node | None:
     return Node(node, npm) if major.isdigit() and int(major) >= NODE_MAJOR else None
 
 
-def install_modules(node: Node) -> bool:
-    """Installs what the lock file says, unless that was done; its hashes are checked, its scripts are not run."""
-    stamped, lock = read_stamp(STAMP), EXTENSION_TESTS / "package-lock.json"
-    wanted = {lock.name: digest(lock)}
-    if wanted.items() <= stamped.items() and TSC.exists():
+def install_modules(node: Node, folder: Path) -> bool:
+    """Installs what a folder's lock file says, unless that was done; hashes are checked, scripts are not run."""
+    stamped, lock = read_stamp(STAMP), folder / "package-lock.json"
+    wanted = {f"{folder.name}/{lock.name}": digest(lock)}
+    # npm writes the inner one last, so an installation that broke off has none.
+    if (
+        wanted.items() <= stamped.items()
+        and (folder / "node_modules" / ".package-lock.json").exists()
+    ):
         return True
-    say(f"Installing {lock.name}")
+    say(f"Installing {folder.name}/{lock.name}")
     command = [node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    if subprocess.run(command, cwd=EXTENSION_TESTS).returncode != 0:
+    if subprocess.run(command, cwd=folder).returncode != 0:
         return False
     STAMP.write_text(json.dumps(stamped | wanted, indent=1))
     return True

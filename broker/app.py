@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from broker import __version__, chores
 from broker.api.admin.jobs import JobDoor
 from broker.api.admin.logs import LogDoor
+from broker.api.admin.webhooks import WebhookDoor
 from broker.api.admin.workers import WorkerDoor
 from broker.api.deps import Deps
 from broker.api.extension.acts import ActDoor
@@ -25,9 +26,10 @@ from broker.api.films import FilmDoor
 from broker.api.guard import Guard
 from broker.api.health import HealthDoor
 from broker.api.lean import Receive, RouteTable, Send
-from broker.api.openai import models
 from broker.api.openai.chat.routes import ChatDoor
 from broker.api.openai.images.routes import ImageDoor
+from broker.api.openai.models import ModelDoor
+from broker.api.openai.responses.routes import ResponseDoor
 from broker.api.openai.videos.routes import VideoDoor
 from broker.api.table import ORDINARY_ROUTES
 from broker.api.web import web_of
@@ -35,6 +37,9 @@ from broker.clock import SystemClock
 from broker.config import Settings
 from broker.dashboard import STATIC
 from broker.errors import StartRefused
+from broker.hooks.post import Post
+from broker.hooks.secret import secret_of
+from broker.hooks.sender import Sender
 from broker.jobs import JobKind
 from broker.log import LogWriter, ProgramLog, RequestLog
 from broker.media.disk import DiskMedia
@@ -44,6 +49,7 @@ from broker.queue import JobQueue
 from broker.scheduler.runner import Runner
 from broker.store.sqlite.store import SqliteStore
 from broker.sweeper import Sweeper
+from broker.webhooks import read_secret
 from broker.workers import Roster
 
 MIB = 1024 * 1024
@@ -53,6 +59,8 @@ _LEAN_DOORS = (
     VideoDoor,
     ImageDoor,
     ChatDoor,
+    ResponseDoor,
+    ModelDoor,
     PollDoor,
     PackDoor,
     ActDoor,
@@ -72,6 +80,7 @@ class Parts(NamedTuple):
     roster: Roster
     queue: JobQueue
     sweeper: Sweeper
+    sender: Sender
     runner: Runner
     log: ProgramLog
     request_log: RequestLog
@@ -152,11 +161,14 @@ class Application:
             clock,
             log,
             request_log,
+            store.outbox,
         )
         lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
-        web = web_of([models.router, *_ordinary_routers(deps)], lean)
+        web = web_of(_ordinary_routers(deps), lean)
         guard = Guard(web, RouteTable([*lean, *ORDINARY_ROUTES]), settings, clock, log, request_log)
         runner = Runner(store, media, clock, settings, log)
+        sender = _sender(settings, clock, log, store)
+        notifier.listen(sender.hear)
         return Parts(
             settings,
             clock,
@@ -166,6 +178,7 @@ class Application:
             roster,
             queue,
             sweeper,
+            sender,
             runner,
             log,
             request_log,
@@ -202,8 +215,21 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _sender(settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore) -> Sender:
+    post = Post(may_be_private=settings.webhook_allow_private)
+    key = read_secret(secret_of(settings))
+    base_url = settings.public_base_url or settings.own_url
+    return Sender(store.outbox, store, clock, log, post, key, base_url)
+
+
 def _ordinary_routers(deps: Deps) -> list[APIRouter]:
-    doors = (HealthDoor(deps, STATIC), JobDoor(deps), WorkerDoor(deps), LogDoor(deps))
+    doors = (
+        HealthDoor(deps, STATIC),
+        JobDoor(deps),
+        WorkerDoor(deps),
+        WebhookDoor(deps),
+        LogDoor(deps),
+    )
     return [door.router() for door in doors]
 
 
@@ -218,12 +244,14 @@ async def _started(parts: Parts) -> AsyncIterator[None]:
     await parts.sweeper.sweep()
     parts.sweeper.start()
     parts.runner.start()
+    parts.sender.start()
     restore = _drain_on_signal(parts.notifier)
     try:
         yield
     finally:
         restore()
         parts.notifier.drain()
+        await parts.sender.stop()
         await parts.runner.stop()
         await parts.sweeper.stop()
         parts.log.info("broker_stopped")

@@ -182,7 +182,7 @@ class Payload(NamedTuple):
     """What the worker needs to do the job; read at hand-out only."""
 
     prompt: str
-    #: The client's chat request as JSON text, its images replaced by `input:N`.
+    #: The client's chat request as JSON text, its images replaced by the names of `inputs`.
     request: str | None = None
     #: Checked options (duration, aspect, resolution, number) as JSON text.
     options: str | None = None

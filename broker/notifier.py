@@ -96,7 +96,6 @@ class Watch:
     """The news of one job, in order, for one reader."""
 
     def __init__(self, *, is_over: bool, only_looks: bool = False) -> None:
-        #: Its reader would not miss the job, were it cancelled.
         self.only_looks = only_looks
         #: Nothing is waited for any more; news that are there can still be read.
         self._is_over = is_over
@@ -143,15 +142,13 @@ class Notifier:
         self._watches: dict[JobId, list[Watch]] = {}
         self._listeners: list[Callable[[News], None]] = []
 
-    # Those who wait for work.
-
     @property
     def parked_count(self) -> int:
         return len(self._parked)
 
     @contextmanager
     def parked(self, parked: Parked) -> Iterator[Parked]:
-        """While it waits. A wake-up that it leaves unused is another's. Raises `Overloaded` when too many wait."""
+        """While it waits. A wake-up that it leaves unused is another's. Raises `Overloaded`."""
         if len(self._parked) >= self._max_parked:
             raise Overloaded("Too many workers are waiting. Try again in a few seconds.")
         self._parked.add(parked)
@@ -215,8 +212,6 @@ class Notifier:
         for parked in self._parked:
             if parked.worker_id == worker_id:
                 parked.end()
-
-    # Those who wait for their job.
 
     @contextmanager
     def watch(self, job_id: JobId, *, only_looks: bool = False) -> Iterator[Watch]:

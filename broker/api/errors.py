@@ -114,7 +114,7 @@ def problem(code: str, message: str, param: str | None = None, **extra: Any) -> 
 def problem_of(error: BrokerError, invalid_status: int = 400) -> Problem:
     """How an error of the core is told, on a route whose refused fields have this status."""
     told = problem(error.code, error.message, error.param, **_extra(error))
-    if told.status == 400 and error.code != "invalid_json":
+    if told.status == 400 and error.code not in ("invalid_json", "unsupported_parameter"):
         return told._replace(status=invalid_status)
     return told
 

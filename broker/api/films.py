@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from broker.api.deps import Deps
 from broker.api.errors import problem
-from broker.api.lean import Call, Door, Headers, Reply, Route
+from broker.api.lean import Call, Door, Handler, Headers, Reply, Route
 from broker.errors import Gone, NotFound, NotReady
 from broker.ids import JobId, parse_job_id
 from broker.jobs import JobKind
-from broker.outputs import Result, picture_names
+from broker.outputs import PICTURE_ENDINGS, Result, picture_names
 from broker.ports import Record
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -20,6 +20,10 @@ _FIXED: Headers = [
     (b"content-security-policy", b"sandbox; default-src 'none'"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
+
+
+_FILM_TYPES = ("video/mp4",)
+_PICTURE_TYPES = tuple(PICTURE_ENDINGS)
 
 
 class _Span(NamedTuple):
@@ -45,11 +49,14 @@ class FilmDoor:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/videos/{file_name}", Door.MEDIA, handle=self.read),
-            Route("GET", "/images/{file_name}", Door.MEDIA, handle=self.read_picture),
-            Route("GET", "/jobs/{job_id}/late.mp4", Door.ADMIN, handle=self.read_late),
-            Route(
-                "GET", "/jobs/{job_id}/late/{file_name}", Door.ADMIN, handle=self.read_late_picture
+            _route("/videos/{file_name}", Door.MEDIA, self.read, _FILM_TYPES),
+            _route("/images/{file_name}", Door.MEDIA, self.read_picture, _PICTURE_TYPES),
+            _route("/jobs/{job_id}/late.mp4", Door.ADMIN, self.read_late, _FILM_TYPES),
+            _route(
+                "/jobs/{job_id}/late/{file_name}",
+                Door.ADMIN,
+                self.read_late_picture,
+                _PICTURE_TYPES,
             ),
         ]
 
@@ -138,6 +145,11 @@ class FilmDoor:
         async for piece in pieces:
             await call.send_part(piece)
         await call.send_part(b"", is_last=True)
+
+
+def _route(path: str, door: Door, handle: Handler, types: tuple[str, ...]) -> Route:
+    answers = dict.fromkeys((206, 304, 404, 409, 410, 416))
+    return Route("GET", path, door, handle=handle, types=types, answers=answers)
 
 
 async def _send_head(call: Call, status: int, headers: Headers) -> None:

@@ -8,10 +8,11 @@ exact list of names, and hence every method is checked.
 import ipaddress
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from broker.api.cors import answer_headers, preflight_headers
 from broker.api.errors import Problem, problem, problem_of
 from broker.api.lean import (
     NO_STORE,
@@ -46,7 +47,6 @@ COMMON_HEADERS: Headers = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-_EXPOSED = b"x-request-id, retry-after, x-should-retry, etag, content-range, openai-poll-after-ms"
 
 
 class _Seen(NamedTuple):
@@ -107,6 +107,8 @@ class Guard:
             at, method, path = self._clock.wall(), scope["method"], scope["path"]
             self._request_log.request(at, method, path, params.get("job_id"))
         handle: Handler = route.handle or self._handed_on
+        if route.door == Door.CLIENT:
+            send = self._timed(send)
         call = Call(scope, receive, send, route, params, request_id, added)
         reply = await self._reply(handle, call)
         if reply is not None and call.is_committed:
@@ -127,6 +129,18 @@ class Guard:
             status=reply.status,
             body=reply.body[:500].decode("utf-8", "replace"),
         )
+
+    def _timed(self, send: Send) -> Send:
+        """Tells clients how long their answer took to begin, as SDKs log it."""
+        begun_at = self._clock.now()
+
+        async def timed(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                passed_ms = round((self._clock.now() - begun_at) * 1000)
+                message["headers"].append((b"openai-processing-ms", b"%d" % passed_ms))
+            await send(message)
+
+        return timed
 
     async def _handed_on(self, call: Call) -> None:
         """Lets FastAPI answer; only a body that was read here, and found small enough, goes on to it."""
@@ -179,7 +193,8 @@ class Guard:
         if not is_media and (refused := self._examine_browser(seen, server[1], is_worker)):
             return refused, None
         if method == "OPTIONS" and seen.asks_preflight and seen.origin in self._origins:
-            return self._preflight(path), None
+            headers = preflight_headers(self._table.methods(path), scope["headers"])
+            return Reply(204, headers=tuple(headers)), None
         if found is None:
             return self._no_route(method, path), None
         if refused := _examine_body(found[0], seen):
@@ -215,20 +230,6 @@ class Guard:
             return problem("not_found", f"There is no {path}: the path is /v1/videos/generations.")
         return problem("not_found", f"There is no {path} here. GET /openapi.json lists the paths.")
 
-    def _preflight(self, path: str) -> Reply:
-        methods = ", ".join(self._table.methods(path)).encode()
-        return Reply(
-            204,
-            headers=(
-                (b"access-control-allow-methods", methods),
-                (
-                    b"access-control-allow-headers",
-                    b"authorization, content-type, idempotency-key, x-stainless-retry-count, x-worker-id",
-                ),
-                (b"access-control-max-age", b"600"),
-            ),
-        )
-
     # What is added.
 
     def _added(self, seen: _Seen, request_id: str) -> Headers:
@@ -237,10 +238,7 @@ class Guard:
         if not self._origins:
             return added
         if seen.origin in self._origins and seen.origin is not None:
-            added += [
-                (b"access-control-allow-origin", seen.origin),
-                (b"access-control-expose-headers", _EXPOSED),
-            ]
+            added += answer_headers(seen.origin)
         return [*added, (b"vary", b"Origin")]
 
     def _hosts_of_port(self, port: int | None) -> frozenset[bytes]:

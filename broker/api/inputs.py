@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from broker.ids import JobId
@@ -11,8 +11,8 @@ from broker.media_ports import Image, ImageReader, MediaStore
 from broker.queue import JobQueue
 from broker.submissions import NewJob
 
-#: Stands in a stored request where an image was: `input:0` is the first of the job's inputs.
-_MARK = "input:"
+#: Where a request has images. Only there is anything replaced: what somebody wrote stays as it is.
+_PLACES = frozenset({"url", "image_url", "file_data"})
 
 
 async def save_images(media: MediaStore, job_id: JobId, images: Sequence[Image]) -> tuple[str, ...]:
@@ -40,15 +40,13 @@ async def _remove(media: MediaStore, names: Sequence[str]) -> None:
         await media.remove_input(name)
 
 
-def with_marks(value: Any, sources: Sequence[str]) -> Any:
-    """A request with each image replaced by its mark, for storing."""
+def replaced(value: Any, by: Mapping[str, str], key: str = "") -> Any:
+    """A request with other images: the names of inputs for what was sent, or for the names what they stand for."""
     if isinstance(value, dict):
-        return {key: with_marks(item, sources) for key, item in value.items()}
+        return {key: replaced(item, by, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [with_marks(item, sources) for item in value]
-    if isinstance(value, str) and len(value) > 64 and value in sources:
-        return f"{_MARK}{sources.index(value)}"
-    return value
+        return [replaced(item, by) for item in value]
+    return by.get(value, value) if key in _PLACES and isinstance(value, str) else value
 
 
 async def handed_over(
@@ -65,16 +63,5 @@ async def handed_over(
         f"data:{images.mime(data)};base64,{text}"
         for data, text in zip(loaded, encoded, strict=True)
     ]
-    return encoded, json.dumps(_with_images(json.loads(payload.request), urls))
-
-
-def _with_images(value: Any, urls: Sequence[str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_images(item, urls) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_images(item, urls) for item in value]
-    if isinstance(value, str) and value.startswith(_MARK):
-        number = value.removeprefix(_MARK)
-        if number.isdecimal() and int(number) < len(urls):
-            return urls[int(number)]
-    return value
+    by = dict(zip(payload.inputs, urls, strict=True))
+    return encoded, json.dumps(replaced(json.loads(payload.request), by))

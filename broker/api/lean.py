@@ -7,7 +7,7 @@ so a route that is not declared there does not exist.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -44,6 +44,7 @@ NO_BODY = Body()
 MIB = 1024 * 1024
 JSON_BODY = Body(MIB, (b"application/json",))
 JSON_WITH_IMAGES = Body(32 * MIB, (b"application/json",))
+FORM_OR_JSON = Body(32 * MIB, (b"application/json", b"multipart/form-data"))
 
 
 class Reply(NamedTuple):
@@ -64,6 +65,7 @@ class Call:
         "_receive",
         "_send",
         "is_body_read",
+        "is_committed",
         "params",
         "request_id",
         "route",
@@ -85,6 +87,8 @@ class Call:
         self.params = params
         self.request_id = request_id
         self.is_body_read = False
+        #: A status has been sent before the answer is known; only the body of a 200 can follow.
+        self.is_committed = False
         self._receive = receive
         self._send = send
         self._added = added
@@ -112,8 +116,7 @@ class Call:
         size = len(body)
         async for part in self.stream():
             size += len(part)
-            if size > self.route.body.max_bytes:
-                raise TooLarge()
+            self.check_size(size)
             parts.append(part)
         return self._checked(b"".join(parts))
 
@@ -143,6 +146,11 @@ class Call:
             _close(step)
             return True
 
+    async def commit(self) -> None:
+        """Promises a JSON answer of status 200 before it is known, for clients that do not wait without headers."""
+        await self.start(200, [(b"content-type", b"application/json")])
+        self.is_committed = True
+
     async def start(self, status: int, headers: Headers) -> None:
         """Begins an answer that goes out in pieces, with the headers that every answer has."""
         headers = with_common(headers, self._added)
@@ -170,9 +178,13 @@ class Call:
     async def send_part(self, body: bytes, *, is_last: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
-    def _checked(self, body: bytes) -> bytes:
-        if len(body) > self.route.body.max_bytes:
+    def check_size(self, size_bytes: int) -> None:
+        """Raises `TooLarge` for a body of more than this route allows."""
+        if size_bytes > self.route.body.max_bytes:
             raise TooLarge()
+
+    def _checked(self, body: bytes) -> bytes:
+        self.check_size(len(body))
         return body
 
 
@@ -213,6 +225,16 @@ def _close(step: Any) -> None:
 Handler = Callable[[Call], Awaitable[Reply | None]]
 
 
+class QueryParam(NamedTuple):
+    """A field of a route's query, as the OpenAPI document tells it."""
+
+    name: str
+    #: As JSON Schema.
+    schema: Mapping[str, Any]
+    about: str = ""
+    is_required: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the route table. A lean route has `handle`; without it the call goes on to FastAPI."""
@@ -227,9 +249,17 @@ class Route:
     #: Whether the guard notes each call in the request log; calls that come every few seconds are not noted,
     #: and routes that create a job note it themselves, with its id.
     is_noted: bool = True
-    #: For the OpenAPI document.
+    #: The rest is for the OpenAPI document. What is taken as the body, and what a 200 answers.
     takes: type[BaseModel] | None = None
     gives: type[BaseModel] | None = None
+    query: tuple[QueryParam, ...] = ()
+    #: Of a form: its fields that are files.
+    files: tuple[str, ...] = ()
+    #: Types of a 200 that is not JSON, or not always: `video/mp4`, `text/event-stream`.
+    types: tuple[str, ...] = ()
+    #: Further statuses, beside those that follow from the rest: with its shape, or None for an empty answer and
+    #: for an error.
+    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
 
     @property
     def is_pattern(self) -> bool:
@@ -238,7 +268,7 @@ class Route:
     @property
     def names(self) -> list[str]:
         """The names of the path's parameters."""
-        return re.findall(r"\{(\w+)\}", self.path)
+        return re.findall(r"\{(\w+)(?::path)?\}", self.path)
 
 
 class RouteTable:
@@ -249,13 +279,16 @@ class RouteTable:
         self._exact = {
             (route.method, route.path): route for route in routes if not route.is_pattern
         }
+        self._exact_paths = frozenset(path for _, path in self._exact)
         self._patterns = [(_compiled(route.path), route) for route in routes if route.is_pattern]
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-        """HEAD finds the route of GET."""
+        """HEAD finds the route of GET. A path that is declared word for word is never a pattern's as well."""
         method = "GET" if method == "HEAD" else method
         if route := self._exact.get((method, path)):
             return route, {}
+        if path in self._exact_paths:
+            return None
         for pattern, route in self._patterns:
             if route.method == method and (match := pattern.fullmatch(path)):
                 return route, match.groupdict()
@@ -264,7 +297,9 @@ class RouteTable:
     def methods(self, path: str) -> list[str]:
         """The methods that this path has."""
         found = {method for method, exact in self._exact if exact == path}
-        found |= {route.method for pattern, route in self._patterns if pattern.fullmatch(path)}
+        found = found or {
+            route.method for pattern, route in self._patterns if pattern.fullmatch(path)
+        }
         return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 

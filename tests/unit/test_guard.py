@@ -488,6 +488,88 @@ def test_a_preflight_of_a_listed_origin_is_answered_and_goes_no_further(friendly
     assert "authorization" in cors(answer)["access-control-allow-headers"]
 
 
+#: What the SDKs send from a page, and what a web client of the broker may.
+KNOWN_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-api-key",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "user-agent",
+    "x-worker-id",
+    "x-inline-video",
+    "x-stainless-arch",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-poll-helper",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+]
+
+
+def preflight(house: House, asked: str, origin: str = "https://app.example") -> Answer:
+    asks = ASKS | {"access-control-request-headers": asked}
+    return house.knock("OPTIONS", BEAT, who(origin, "cross-site") | asks)
+
+
+def test_a_listed_page_may_send_every_header_that_clients_send(friendly: House) -> None:
+    answer = preflight(friendly, ",".join(KNOWN_HEADERS))
+
+    assert cors(answer)["access-control-allow-headers"].split(", ") == KNOWN_HEADERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cookie",
+        "host",
+        "origin",
+        "x-forwarded-for",
+        "x-stainless-",
+        "x-stainless-a b",
+        f"x-stainless-{'a' * 60}",
+        "stainless-lang",
+        "",
+        "*",
+    ],
+)
+def test_a_header_that_nobody_needs_is_not_let_through(friendly: House, name: str) -> None:
+    answer = preflight(friendly, f"Authorization, {name}")
+
+    assert answer.status == 204
+    assert cors(answer)["access-control-allow-headers"] == "authorization"
+
+
+def test_a_preflight_of_a_page_that_is_not_listed_is_refused_whatever_it_asks_for(
+    friendly: House,
+) -> None:
+    answer = preflight(friendly, "authorization", PAGE)
+
+    assert (answer.status, cors(answer)) == (403, {})
+
+
+def test_a_listed_page_may_read_what_the_sdks_read(friendly: House) -> None:
+    answer = friendly.knock(path="/jobs", headers=who("https://app.example", "cross-site"))
+
+    readable = set(cors(answer)["access-control-expose-headers"].split(", "))
+    limits = {f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")}
+    assert readable >= limits | {
+        "x-request-id",
+        "openai-processing-ms",
+        "openai-poll-after-ms",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "etag",
+        "content-range",
+    }
+
+
 def test_a_preflight_of_anybody_else_is_refused(friendly: House) -> None:
     for origin in (PAGE, "null", OTHERS):
         answer = friendly.knock("OPTIONS", BEAT, who(origin, "cross-site") | ASKS)
@@ -534,6 +616,14 @@ def test_every_answer_has_the_headers_that_all_have(friendly: House) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
     assert len(seen) == 4
+
+
+def test_a_client_is_told_how_long_its_answer_took_to_begin(house: House) -> None:
+    create = "/v1/videos/generations"
+    told = house.knock("POST", create, JSON).headers["openai-processing-ms"]
+
+    assert told == "0"
+    assert "openai-processing-ms" not in house.knock("POST", BEAT, JSON).headers
 
 
 def test_a_refusal_says_what_was_wrong_in_the_one_form(house: House) -> None:

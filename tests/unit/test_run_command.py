@@ -51,6 +51,7 @@ def extension_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "package-lock.json").write_text("{}")
     (folder / "requirements-node.txt").touch()
     monkeypatch.setattr(run, "EXTENSION_TESTS", folder)
+    monkeypatch.setattr(run, "CLIENT_TESTS", folder)
     monkeypatch.setattr(run, "NODE_WHEEL", folder / "requirements-node.txt")
     monkeypatch.setattr(run, "TSC", folder / "node_modules" / "tsc")
     return folder

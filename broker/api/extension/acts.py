@@ -1,6 +1,7 @@
 """What a worker does with a job it holds: beat, chunks, answer, error, release."""
 
 import json
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
@@ -27,6 +28,8 @@ from broker.jobs import Job
 from broker.results import Verdict
 
 _ANSWER_BODY = Body(16 * MIB, (b"application/json",))
+#: Whatever is done to a job can meet one that is not there, or not held any more.
+_REFUSALS = {404: None, 409: None}
 
 
 class ActDoor:
@@ -40,7 +43,14 @@ class ActDoor:
         return [
             _route("/extension/beat", self.beat, SendBeat, BeatAnswer),
             _route("/extension/chunks", self.chunks, SendChunks, ChunksAnswer, _ANSWER_BODY),
-            _route("/extension/complete/chat", self.complete, CompleteChat, Outcome, _ANSWER_BODY),
+            _route(
+                "/extension/complete/chat",
+                self.complete,
+                CompleteChat,
+                Outcome,
+                _ANSWER_BODY,
+                {202: Outcome, **_REFUSALS},
+            ),
             _route("/extension/error", self.error, ReportError, Outcome),
             _route("/extension/release", self.release, ReleaseJob, Outcome),
         ]
@@ -142,5 +152,16 @@ def _route(
     takes: type[BaseModel],
     gives: type[BaseModel],
     body: Body = JSON_BODY,
+    answers: Mapping[int, type[BaseModel] | None] = _REFUSALS,
 ) -> Route:
-    return Route("POST", path, Door.WORKER, body, handle, is_noted=False, takes=takes, gives=gives)
+    return Route(
+        "POST",
+        path,
+        Door.WORKER,
+        body,
+        handle,
+        is_noted=False,
+        takes=takes,
+        gives=gives,
+        answers=answers,
+    )

@@ -77,6 +77,7 @@ class PackDoor:
                 handle=self.read,
                 is_noted=False,
                 gives=PagePack,
+                answers={304: None, 404: None},
             )
         ]
 

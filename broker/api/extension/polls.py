@@ -7,7 +7,7 @@ from broker.api.deps import Deps
 from broker.api.extension.pack import PackFile
 from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
 from broker.api.inputs import handed_over
-from broker.api.lean import JSON_BODY, Call, Door, Reply, Route
+from broker.api.lean import JSON_BODY, Call, Door, QueryParam, Reply, Route
 from broker.errors import BrokerError, InvalidValue
 from broker.handouts import Assignment, Poll
 from broker.ids import (
@@ -24,6 +24,17 @@ from broker.workers import Hello
 _encode = json.JSONEncoder().encode
 #: Chrome ends a service worker whose fetch takes 30 s to answer.
 MAX_WAIT_SECONDS = 25.0
+
+
+_POLL_QUERY = (
+    QueryParam(
+        "mode",
+        {"type": "array", "items": {"enum": [*JobKind]}, "minItems": 1},
+        "What it can do; the first is tried first.",
+        is_required=True,
+    ),
+    QueryParam("wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Seconds."),
+)
 
 
 class PollDoor:
@@ -45,6 +56,8 @@ class PollDoor:
                 handle=self.poll,
                 is_noted=False,
                 gives=HandedJob,
+                query=_POLL_QUERY,
+                answers={204: None},
             ),
             Route(
                 "POST",

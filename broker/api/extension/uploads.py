@@ -1,5 +1,7 @@
 """A result comes in as files: a film as a raw body, a film or pictures as a form. They go straight to disk."""
 
+from collections.abc import Mapping
+
 from broker.api.deps import Deps
 from broker.api.extension.acts import known_job, sent_token, verdict_reply
 from broker.api.extension.forms import FILM, Piece, ResultForm
@@ -12,6 +14,11 @@ from broker.media_ports import MediaStore, PicturesUpload, Upload
 
 #: Boundaries and part headers around the files themselves.
 _FORM_BYTES = MIB
+#: What can become of a result besides being published.
+_VERDICTS: Mapping[int, type[Outcome] | None] = {
+    202: Outcome,
+    **dict.fromkeys((404, 409, 422, 507)),
+}
 _RIGHT_CALLS = {
     JobKind.VIDEO: "POST /extension/complete with its film as `video`",
     JobKind.IMAGE: "POST /extension/complete with its files as `image`",
@@ -36,6 +43,7 @@ class UploadDoor:
                 Body(film_bytes, (b"video/mp4", b"application/octet-stream")),
                 self.put,
                 gives=Outcome,
+                answers=_VERDICTS,
             ),
             Route(
                 "POST",
@@ -44,6 +52,8 @@ class UploadDoor:
                 Body(film_bytes + _FORM_BYTES, (b"multipart/form-data",)),
                 self.post,
                 gives=Outcome,
+                files=("video", "image"),
+                answers=_VERDICTS,
             ),
         ]
 

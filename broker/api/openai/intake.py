@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from broker.api.bodies import read_json
 from broker.api.deps import Deps
 from broker.api.forms import ClientForm
-from broker.api.inputs import save_images, submit_with_images, with_marks
+from broker.api.inputs import replaced, save_images, submit_with_images
 from broker.api.lean import Call
 from broker.errors import InvalidValue, NotFound
 from broker.ids import LOCAL_OWNER, new_job_id
@@ -22,6 +22,7 @@ from broker.jobs import Job, JobKind, OnLost, Payload
 from broker.notifier import News, Watch
 from broker.repeats import RequestKey
 from broker.submissions import NewJob
+from broker.webhooks import receiver_of
 
 MAX_KEY_CHARS = 255
 #: Hashing more than this would hold up the event loop for longer than a hop to a thread costs.
@@ -77,7 +78,7 @@ class Intake:
         self._notifier = deps.notifier
         self._clock = deps.clock
         self._log = deps.request_log
-        self._background_seconds = deps.settings.video_queue_seconds
+        self._settings = deps.settings
 
     async def read(self, call: Call) -> Sent:
         """The body, JSON or a form. Raises a `BadRequest` that says what is wrong with it."""
@@ -112,6 +113,10 @@ class Intake:
             yield Ticket(await self._caught_up(job, watch), watch)
 
     async def _new_job(self, sent: Sent, order: Order) -> NewJob:
+        settings = self._settings
+        receiver = receiver_of(
+            order.webhook_url, settings.webhook_url, may_be_private=settings.webhook_allow_private
+        )
         images = await self._images.read_all(order.images) if order.images else ()
         job_id = new_job_id()
         names = await save_images(self._media, job_id, images)
@@ -120,14 +125,14 @@ class Intake:
             LOCAL_OWNER,
             order.kind,
             order.model,
-            Payload(order.prompt, _request_text(sent, order), options, names),
+            Payload(order.prompt, _request_text(sent, order, names), options, names),
             job_id,
             priority=order.priority,
             on_lost=order.on_lost,
             is_streaming=order.is_streaming,
             key=sent.key,
-            webhook_url=order.webhook_url,
-            queue_seconds=self._background_seconds if order.is_background else None,
+            webhook_url=receiver,
+            queue_seconds=self._settings.video_queue_seconds if order.is_background else None,
         )
 
     async def _submit(self, call: Call, sent: Sent, new: NewJob) -> Job:
@@ -145,12 +150,13 @@ class Intake:
         return record.job
 
 
-def _request_text(sent: Sent, order: Order) -> str | None:
+def _request_text(sent: Sent, order: Order, names: Sequence[str]) -> str | None:
     if order.request is None:
         return None
-    sources = [image for image in order.images if isinstance(image, str)]
-    if sources:
-        return json.dumps(with_marks(order.request, sources))
+    if names:
+        named = zip(order.images, names, strict=True)
+        by = {image: name for image, name in named if isinstance(image, str)}
+        return json.dumps(replaced(order.request, by))
     # Word for word, where it goes on as it came.
     return sent.text if order.request is sent.body else json.dumps(order.request)
 

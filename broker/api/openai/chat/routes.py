@@ -1,53 +1,39 @@
-"""Chat completions: a job that its client waits for, whole or as a stream of server-sent events."""
+"""Chat completions: waited for, whole or as a stream of server-sent events, or deferred and asked for later."""
 
 import json
-from typing import NamedTuple
+from contextlib import aclosing
 
-from broker.api.bodies import read_json, validated
+from broker.api.bodies import validated
 from broker.api.deps import Deps
-from broker.api.errors import Problem, problem
-from broker.api.inputs import save_images, submit_with_images, with_marks
-from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
-from broker.api.openai.chat import stream as sse
-from broker.api.openai.chat.translate import (
-    chat_images,
-    chat_prompt,
-    completion_of,
-    estimated_usage,
-    refuse_unsupported,
-    refused_completion,
+from broker.api.errors import problem_of
+from broker.api.lean import JSON_WITH_IMAGES, Call, Door, QueryParam, Reply, Route
+from broker.api.openai.chat.answering import Answering, Ended, Question
+from broker.api.openai.chat.formats import read_format
+from broker.api.openai.chat.from_response import as_chat
+from broker.api.openai.chat.stream import ChatStream
+from broker.api.openai.chat.translate import completion_of, question_of_chat
+from broker.api.openai.chat.wire import ChatCompletion, CreateChatCompletion
+from broker.api.openai.intake import Intake, Sent
+from broker.api.openai.waiting import wait_of
+from broker.api.waits import MAX_WAIT_SECONDS, Waits
+from broker.errors import BrokerError, NotFound
+from broker.ids import parse_job_id, uuid_spelling
+from broker.jobs import JobKind
+from broker.ports import Record
+
+_WAIT = QueryParam(
+    "wait",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
+    "Seconds to wait for its end.",
 )
-from broker.api.openai.chat.wire import ChatCompletion, CreateChatCompletion, Usage
-from broker.api.openai.models import require_model
-from broker.api.openai.waiting import Patience
-from broker.ids import LOCAL_OWNER, new_job_id
-from broker.jobs import Job, JobKind, Payload
-from broker.notifier import News, Watch
-from broker.outputs import Result
-from broker.submissions import NewJob
-
-
-class Asked(NamedTuple):
-    """A chat request, read and checked."""
-
-    new: NewJob
-    prompt: str
-    message_count: int
-    includes_usage: bool
-
-    def usage(self, answer: str) -> Usage:
-        return estimated_usage(self.prompt, self.message_count, answer)
 
 
 class ChatDoor:
     def __init__(self, deps: Deps) -> None:
-        self._queue = deps.queue
-        self._media = deps.media
-        self._images = deps.images
-        self._notifier = deps.notifier
-        self._patience = Patience(deps, deps.settings.chat_completion_wait_seconds)
-        self._clock = deps.clock
-        self._log = deps.request_log
+        self._store = deps.store
+        self._intake = Intake(deps)
+        self._answering = Answering(deps)
+        self._waits = Waits(deps)
 
     def routes(self) -> list[Route]:
         return [
@@ -60,107 +46,78 @@ class ChatDoor:
                 is_noted=False,
                 takes=CreateChatCompletion,
                 gives=ChatCompletion,
-            )
+                types=("application/json", "text/event-stream"),
+                answers=dict.fromkeys((429, 502, 504)),
+            ),
+            Route(
+                "GET",
+                "/v1/chat/deferred-completion/{request_id}",
+                Door.CLIENT,
+                handle=self.read_deferred,
+                is_noted=False,
+                gives=ChatCompletion,
+                query=(_WAIT,),
+                answers={202: None},
+            ),
         ]
 
     async def create(self, call: Call) -> Reply | None:
-        """Create a chat completion and wait for its answer, or have it streamed"""
-        asked = await self._read(call)
-        job_id = asked.new.job_id
-        assert job_id is not None
-        with self._notifier.watch(job_id) as watch:
-            job = await submit_with_images(self._queue, self._media, asked.new)
-            if asked.new.is_streaming:
-                await self._stream(call, asked, job, watch)
-                return None
-            return await self._wait(call, asked, job, watch)
-
-    async def _read(self, call: Call) -> Asked:
-        sent = await call.body()
-        body = read_json(sent)
+        """Create a chat completion and wait for its answer, have it streamed, or ask for it later"""
+        sent = await self._intake.read(call)
+        body = as_chat(sent.body)
         asked = validated(CreateChatCompletion, body)
-        model = require_model(asked.model, JobKind.CHAT)
-        refuse_unsupported(asked)
-        prompt = chat_prompt(asked.messages)
-        sources = chat_images(asked.messages)
-        images = await self._images.read_all(sources)
-        job_id = new_job_id()
-        names = await save_images(self._media, job_id, images)
-        # Word for word, but for images, which are kept as files.
-        request = json.dumps(with_marks(body, sources)) if sources else sent.decode()
-        self._log.request(self._clock.wall(), "POST", call.route.path, job_id, body)
-        new = NewJob(
-            LOCAL_OWNER,
-            JobKind.CHAT,
-            model,
-            Payload(prompt, request=request, inputs=names),
-            job_id,
-            priority=asked.priority,
-            is_streaming=bool(asked.stream),
-        )
-        options = asked.stream_options
-        return Asked(new, prompt, len(asked.messages), bool(options and options.include_usage))
-
-    # Waiting for the whole answer.
-
-    async def _wait(self, call: Call, asked: Asked, job: Job, watch: Watch) -> Reply | None:
-        news = await self._patience.until_ended(call, job, watch)
-        if news is not None and not news.job.state.is_final:
-            news = News(await self._queue.give_up(job.id))
-        return None if news is None else await self._whole(asked, news)
-
-    async def _whole(self, asked: Asked, news: News) -> Reply:
-        ended = await self._ended(news)
-        if isinstance(ended, Problem):
-            return ended.reply()
-        if ended is None:
-            completion = refused_completion(news.job, asked.usage(""))
-        else:
-            completion = completion_of(news.job, ended, asked.usage(ended.text or ""))
-        return Reply(200, json.dumps(completion).encode())
-
-    async def _ended(self, news: News) -> Result | Problem | None:
-        """The result; or what to tell instead; or None where Grok refused the content."""
-        result = await self._patience.result(news)
-        if result is not None:
-            return result
-        if news.job.error_code == "moderated":
+        form = await read_format(asked.response_format, "response_format")
+        question = question_of_chat(body, asked, form)
+        if asked.deferred:
+            job = await self._intake.submit(call, sent, question.order)
+            return Reply(200, json.dumps({"request_id": uuid_spelling(job.id)}).encode())
+        if asked.stream:
+            options = asked.stream_options
+            includes_usage = bool(options and options.include_usage)
+            await self._stream(call, sent, question, includes_usage=includes_usage)
             return None
-        return self._patience.problem(news.job)
+        ended = await self._answering.whole(call, sent, question)
+        return None if ended is None else _reply(question, ended)
 
-    # Streaming.
+    async def read_deferred(self, call: Call) -> Reply:
+        """Read a chat completion that was deferred; 202 until it is there"""
+        job_id, seconds = parse_job_id(call.params["request_id"]), wait_of(call)
+        record = await self._waits.ended(job_id, seconds, call.is_alive) if job_id else None
+        if record is None or record.job.kind != JobKind.CHAT:
+            raise NotFound()
+        if not record.job.state.is_final:
+            return Reply(202)
+        question = await self._question(record)
+        ended = await self._answering.of_record(record, question.stops, question.format)
+        return _reply(question, ended)
 
-    async def _stream(self, call: Call, asked: Asked, job: Job, watch: Watch) -> None:
-        stream = sse.ChatStream(call, job)
-        await stream.open()
-        while True:
-            news = await self._patience.next(job, watch)
-            if news is not None:
-                job = news.job
-                await stream.send_chunks(news.job.attempt, news.chunks)
-                if job.state.is_final:
-                    await self._end_stream(stream, asked, news)
-                    return
-            elif self._notifier.is_draining:
-                await self._patience.leave(job)
-                await stream.fail(problem("shutting_down", "The broker is shutting down."))
-                return
-            elif not call.is_alive():
-                await self._patience.leave(job)
-                return
-            elif self._patience.is_over(job) and not stream.has_begun:
-                given_up = News(await self._queue.give_up(job.id))
-                await self._end_stream(stream, asked, given_up)
-                return
-            else:
-                await stream.keep_alive()
+    async def _question(self, record: Record) -> Question:
+        """What was asked, read again from what was kept."""
+        payload = await self._store.payload(record.job.id)
+        if payload is None or payload.request is None:
+            raise NotFound()
+        body = json.loads(payload.request)
+        asked = validated(CreateChatCompletion, body)
+        form = await read_format(asked.response_format, "response_format")
+        return question_of_chat(body, asked, form)
 
-    async def _end_stream(self, stream: "sse.ChatStream", asked: Asked, news: News) -> None:
-        ended = await self._ended(news)
-        if isinstance(ended, Problem):
-            await stream.fail(ended)
-            return
-        text = "" if ended is None else ended.text or ""
-        usage = asked.usage(text) if asked.includes_usage else None
-        reason = "content_filter" if ended is None else ended.finish_reason or "stop"
-        await stream.finish(text, reason, usage)
+    async def _stream(
+        self, call: Call, sent: Sent, question: Question, *, includes_usage: bool
+    ) -> None:
+        stream = ChatStream(call, question, includes_usage=includes_usage)
+        async with aclosing(self._answering.events(call, sent, question)) as events:
+            try:
+                async for event in events:
+                    await stream.tell(event)
+            except BrokerError as error:
+                if not stream.is_open:
+                    raise
+                await stream.fail(problem_of(error))
+
+
+def _reply(question: Question, ended: Ended) -> Reply:
+    if ended.answer is None:
+        assert ended.problem is not None
+        return ended.problem.reply()
+    completion = completion_of(question, ended.job, ended.answer)
+    return Reply(200, json.dumps(completion).encode())

@@ -5,16 +5,14 @@ ends with a finish reason or an error, and with `[DONE]`.
 """
 
 import json
-import time
-from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from broker.api.errors import Problem
 from broker.api.lean import Call, Headers
-from broker.api.openai.chat.translate import completion_id
-from broker.api.openai.chat.wire import Usage
-from broker.chunks import Chunk, ChunkKind, fresh
-from broker.errors import ChunkGap
+from broker.api.openai.chat.answering import Answer, Began, Delta, Event, Question, Quiet
+from broker.api.openai.chat.translate import head_of, usage_of
+from broker.chunks import ChunkKind
 from broker.jobs import Job
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -27,74 +25,77 @@ _FIELDS = {ChunkKind.TEXT: "content", ChunkKind.REASONING: "reasoning_content"}
 
 
 class ChatStream:
-    """One client's stream. Chunks are passed on once and in order, whatever repeats come in."""
+    """One client's stream."""
 
-    def __init__(self, call: Call, job: Job) -> None:
+    def __init__(self, call: Call, question: Question, *, includes_usage: bool) -> None:
         self._call = call
-        self._head = {
-            "id": completion_id(job),
-            "object": "chat.completion.chunk",
-            "created": int(job.created_at),
-            "model": job.model,
-        }
-        self._next_seq = 0
-        self._text: list[str] = []
-        self._last_sent = time.monotonic()
+        self._question = question
+        self._includes_usage = includes_usage
+        #: What all events have in common.
+        self._head: dict[str, Any] = {}
+        self._last_sent = monotonic()
 
     @property
-    def has_begun(self) -> bool:
-        """Part of the answer has been sent: from here on its own timers bound it, not the client's wait."""
-        return self._next_seq > 0
+    def is_open(self) -> bool:
+        """What goes wrong from now on can only be told in the stream."""
+        return bool(self._head)
 
-    async def open(self) -> None:
-        """Headers and the first event, at once: clients and proxies give up on silence."""
-        await self._call.start(200, list(_HEADERS))
-        await self._send_delta({"role": "assistant", "content": ""})
-
-    async def keep_alive(self) -> None:
-        """A comment, if nothing has been sent for a while."""
-        if time.monotonic() - self._last_sent >= KEEP_ALIVE_SECONDS:
-            await self._send(b": keep-alive\n\n")
-
-    async def send_chunks(self, attempt: int, chunks: Sequence[Chunk]) -> None:
-        try:
-            new = fresh(chunks, self._next_seq)
-        except ChunkGap:
-            return  # Cannot be told in order; the end of the stream brings the rest.
-        for chunk in new:
-            self._next_seq += 1
-            if chunk.kind == ChunkKind.TEXT:
-                self._text.append(chunk.delta)
-            await self._send_delta({_FIELDS[chunk.kind]: chunk.delta})
-
-    async def finish(self, text: str, reason: str, usage: Usage | None) -> None:
-        """The rest of the text, the finish reason and, if asked for, the usage."""
-        sent = "".join(self._text)
-        if not text.startswith(sent):
-            await self.fail(_changed())
-            return
-        if rest := text[len(sent) :]:
-            await self._send_delta({"content": rest})
-        await self._send_event(self._chunk([_choice({}, reason)]))
-        if usage is not None:
-            await self._send_event(self._chunk([]) | {"usage": usage.model_dump()})
-        await self._done()
+    async def tell(self, event: Event) -> None:
+        """Sends what an event is to its reader."""
+        if isinstance(event, Delta):
+            await self._send_delta({_FIELDS[event.kind]: event.text})
+        elif isinstance(event, Quiet):
+            await self._keep_alive()
+        elif isinstance(event, Began):
+            await self._open(event.job)
+        elif event.answer is not None:
+            await self._finish(event.answer)
+        else:
+            assert event.problem is not None
+            await self.fail(event.problem)
 
     async def fail(self, problem: Problem) -> None:
         await self._send_event(problem.body)
+        await self._done()
+
+    async def _open(self, job: Job) -> None:
+        """Headers and the first event, at once: clients and proxies give up on silence."""
+        self._head = head_of(job, "chat.completion.chunk")
+        await self._call.start(200, list(_HEADERS))
+        first = self._chunk([_choice({"role": "assistant", "content": ""}, None)])
+        if self._question.warnings:
+            first["warnings"] = self._question.warnings
+        await self._send_event(first)
+
+    async def _keep_alive(self) -> None:
+        """A comment, if nothing has been sent for a while."""
+        if monotonic() - self._last_sent >= KEEP_ALIVE_SECONDS:
+            await self._send(b": keep-alive\n\n")
+
+    async def _finish(self, answer: Answer) -> None:
+        """The finish reason and, if asked for, the usage."""
+        if answer.refusal:
+            await self._send_delta({"refusal": answer.refusal})
+        await self._send_event(self._chunk([_choice({}, answer.finish_reason)]))
+        if self._includes_usage:
+            usage = usage_of(self._question, answer).on_the_line()
+            await self._send_event({**self._head, "choices": [], "usage": usage})
         await self._done()
 
     async def _send_delta(self, delta: dict[str, Any]) -> None:
         await self._send_event(self._chunk([_choice(delta, None)]))
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {**self._head, "choices": choices}
+        chunk = {**self._head, "choices": choices}
+        if self._includes_usage:
+            chunk["usage"] = None
+        return chunk
 
     async def _send_event(self, event: dict[str, Any]) -> None:
         await self._send(b"data: %s\n\n" % json.dumps(event).encode())
 
     async def _send(self, data: bytes) -> None:
-        self._last_sent = time.monotonic()
+        self._last_sent = monotonic()
         await self._call.send_part(data)
 
     async def _done(self) -> None:
@@ -103,8 +104,3 @@ class ChatStream:
 
 def _choice(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _changed() -> Problem:
-    message = "The page changed its answer after it had been streamed; read the whole from the job."
-    return Problem(502, "server_error", "answer_changed", message)

@@ -1,78 +1,103 @@
-"""Create images: a job that its client waits for, and which outlives the wait once it has been submitted."""
+"""Create and edit images: a job that its client waits for, and which outlives the wait once it was submitted."""
 
 import asyncio
 import base64
-import sys
-from collections.abc import Sequence
 
-from broker.api.bodies import read_json, validated
+from broker.api.bodies import validated
 from broker.api.deps import Deps
 from broker.api.errors import Problem, problem_of_job
-from broker.api.inputs import save_images, submit_with_images
-from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
+from broker.api.lean import (
+    FORM_OR_JSON,
+    JSON_WITH_IMAGES,
+    Body,
+    Call,
+    Door,
+    Handler,
+    Reply,
+    Route,
+)
 from broker.api.links import base_url
-from broker.api.openai.images.translate import image_options
+from broker.api.openai.images.own import OwnPictures, picture_bytes
+from broker.api.openai.images.translate import (
+    image_options,
+    image_sources,
+    refuse_unsupported,
+    usage_of,
+    wants_bytes,
+)
 from broker.api.openai.images.wire import CreateImage, ImageMade, ImagesMade
-from broker.api.openai.models import require_model
+from broker.api.openai.intake import Intake, Order, Sent
+from broker.api.openai.models import able_workers, require_model
 from broker.api.openai.waiting import Patience
-from broker.api.openai.wire import input_images
-from broker.errors import UnsupportedParameter
-from broker.ids import LOCAL_OWNER, new_job_id
-from broker.jobs import Job, JobKind, Payload
+from broker.errors import MissingParameter, NotFound
+from broker.jobs import Job, JobKind
 from broker.notifier import News
-from broker.outputs import picture_names
-from broker.submissions import NewJob
+from broker.offers import offers_of
+from broker.outputs import Picture, picture_names
 
 
 class ImageDoor:
     def __init__(self, deps: Deps) -> None:
         self._queue = deps.queue
         self._media = deps.media
-        self._images = deps.images
         self._notifier = deps.notifier
-        self._settings = deps.settings
-        self._patience = Patience(deps, deps.settings.image_wait_seconds)
+        self._roster = deps.roster
         self._clock = deps.clock
-        self._log = deps.request_log
+        self._settings = deps.settings
+        self._intake = Intake(deps)
+        self._own = OwnPictures(deps)
+        self._patience = Patience(deps, deps.settings.image_wait_seconds)
 
     def routes(self) -> list[Route]:
         return [
-            Route(
-                "POST",
-                "/v1/images/generations",
-                Door.CLIENT,
-                JSON_WITH_IMAGES,
-                self.create,
-                is_noted=False,
-                takes=CreateImage,
-                gives=ImagesMade,
-            )
+            _waiting_route("/v1/images/generations", JSON_WITH_IMAGES, self.create),
+            _waiting_route("/v1/images/edits", FORM_OR_JSON, self.edit),
+            Route("POST", "/v1/images/variations", Door.CLIENT, FORM_OR_JSON, self.vary),
         ]
 
     async def create(self, call: Call) -> Reply | None:
         """Create images and wait for them"""
-        body = read_json(await call.body())
-        asked = validated(CreateImage, body)
-        new = await self._new_job(asked)
-        assert new.job_id is not None
-        self._log.request(self._clock.wall(), "POST", call.route.path, new.job_id, body)
-        with self._notifier.watch(new.job_id) as watch:
-            job = await submit_with_images(self._queue, self._media, new)
-            news = await self._patience.until_ended(call, job, watch)
-        if news is not None and not news.job.state.is_final:
-            news = News(await self._queue.give_up(job.id, only_unsubmitted=True))
+        sent = await self._intake.read(call)
+        asked = validated(CreateImage, sent.body)
+        return await self._made(call, sent, asked)
+
+    async def edit(self, call: Call) -> Reply | None:
+        """Make images from others, sent along, and wait for them"""
+        sent = await self._intake.read(call)
+        asked = validated(CreateImage, sent.body)
+        if not image_sources(asked, sent.files):
+            raise MissingParameter("image is required.", param="image")
+        return await self._made(call, sent, asked)
+
+    async def vary(self, call: Call) -> Reply:
+        """Not offered"""
+        raise NotFound(
+            "The page makes no variations: post the image and a prompt to /v1/images/edits."
+        )
+
+    async def _made(self, call: Call, sent: Sent, asked: CreateImage) -> Reply | None:
+        order = await self._order(call, sent, asked)
+        async with self._intake.watched(call, sent, order) as ticket:
+            news = await self._patience.until_ended(call, ticket.job, ticket.watch)
+            if news is not None and not news.job.state.is_final:
+                news = News(await self._given_up(news.job))
         return None if news is None else await self._answer(call, asked, news)
 
-    async def _new_job(self, asked: CreateImage) -> NewJob:
-        if asked.stream:
-            raise UnsupportedParameter("Images are not streamed.", param="stream")
+    async def _order(self, call: Call, sent: Sent, asked: CreateImage) -> Order:
+        refuse_unsupported(asked, list(sent.files))
         model = require_model(asked.model, JobKind.IMAGE)
-        options = image_options(asked)
-        images = await self._images.read_all(input_images(asked))
-        job_id = new_job_id()
-        names = await save_images(self._media, job_id, images)
-        payload = Payload(asked.prompt, options=options, inputs=names)
-        return NewJob(LOCAL_OWNER, JobKind.IMAGE, model, payload, job_id, priority=asked.priority)
+        images = await self._own.in_place(call, image_sources(asked, sent.files))
+        offers = offers_of(able_workers(self._roster, JobKind.IMAGE, self._clock.now()))
+        options = image_options(asked, len(images), offers)
+        return Order(
+            JobKind.IMAGE, model, asked.prompt, images, options=options, priority=asked.priority
+        )
+
+    async def _given_up(self, job: Job) -> Job:
+        """The wait is over. What has cost nothing yet ends with it, unless somebody else waits as well."""
+        if self._notifier.watch_count(job.id) > 1:
+            return job
+        return await self._queue.give_up(job.id, only_unsubmitted=True)
 
     async def _answer(self, call: Call, asked: CreateImage, news: News) -> Reply:
         job, result = news.job, await self._patience.result(news)
@@ -80,20 +105,26 @@ class ImageDoor:
             return self._goes_on(call, job).reply()
         if result is None:
             return self._patience.problem(job).reply()
-        names = picture_names(job.id, result.pictures)[: asked.n or 1]
-        made = await self._made(call, names, as_bytes=asked.response_format == "b64_json")
-        answer = ImagesMade(created=int(job.created_at), data=made, id=job.id, model=job.model)
+        named = zip(picture_names(job.id, result.pictures), result.pictures, strict=True)
+        data = [await self._shown(call, asked, *each) for each in list(named)[: asked.n or 1]]
+        answer = ImagesMade(
+            created=int(job.created_at),
+            data=data,
+            usage=usage_of(asked.prompt),
+            id=job.id,
+            model=job.model,
+        )
         return Reply(200, answer.model_dump_json(exclude_none=True).encode())
 
-    async def _made(self, call: Call, names: Sequence[str], *, as_bytes: bool) -> list[ImageMade]:
-        if not as_bytes:
-            base = base_url(self._settings, call)
-            return [ImageMade(url=f"{base}/images/{name}") for name in names]
-        return [ImageMade(b64_json=await self._encoded(name)) for name in names]
-
-    async def _encoded(self, name: str) -> str:
-        data = b"".join([piece async for piece in self._media.read(name, 0, sys.maxsize)])
-        return (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
+    async def _shown(
+        self, call: Call, asked: CreateImage, name: str, picture: Picture
+    ) -> ImageMade:
+        if not wants_bytes(asked):
+            url = f"{base_url(self._settings, call)}/images/{name}"
+            return ImageMade(url=url, mime_type=picture.mime)
+        data = await picture_bytes(self._media, name)
+        encoded = await asyncio.to_thread(base64.b64encode, data)
+        return ImageMade(b64_json=encoded.decode("ascii"), mime_type=picture.mime)
 
     def _goes_on(self, call: Call, job: Job) -> Problem:
         """The wait is over, but the images are paid for: they will be kept with the job."""
@@ -104,3 +135,19 @@ class ImageDoor:
         )
         told = problem_of_job("client_wait_over", message)
         return told._replace(extra={"job_id": job.id, "result_url": url})
+
+
+def _waiting_route(path: str, body: Body, handle: Handler) -> Route:
+    """A job is made; what becomes of it is answered."""
+    return Route(
+        "POST",
+        path,
+        Door.CLIENT,
+        body,
+        handle,
+        is_noted=False,
+        takes=CreateImage,
+        gives=ImagesMade,
+        files=("image",) if body is FORM_OR_JSON else (),
+        answers=dict.fromkeys((409, 429, 502, 504)),
+    )

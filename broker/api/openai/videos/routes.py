@@ -1,78 +1,130 @@
-"""Create a video job and read it: the seed's two calls."""
+"""The table of the videos' routes. What each does is `creating.py` and `reading.py`."""
 
-from broker.api.bodies import read_json, validated
 from broker.api.deps import Deps
-from broker.api.inputs import save_images, submit_with_images
-from broker.api.lean import JSON_WITH_IMAGES, Call, Door, Reply, Route
-from broker.api.links import base_url
-from broker.api.openai.models import require_model
-from broker.api.openai.videos.translate import video_of, video_options
-from broker.api.openai.wire import input_images
-from broker.api.openai.videos.wire import CreateVideo, Video
-from broker.errors import NotFound
-from broker.ids import LOCAL_OWNER, new_job_id, parse_job_id
-from broker.jobs import Job, JobKind, Payload
-from broker.submissions import NewJob
+from broker.api.lean import FORM_OR_JSON, JSON_WITH_IMAGES, Door, Handler, QueryParam, Route
+from broker.api.openai.videos.creating import Creating
+from broker.api.openai.videos.reading import MAX_LISTED, VARIANTS, Reading
+from broker.api.openai.videos.translate import IMAGE_FILES
+from broker.api.openai.videos.wire import (
+    AnyVideo,
+    CreateVideo,
+    DeferredVideo,
+    EditVideo,
+    ExtendVideo,
+    OpenAIVideo,
+    OpenAIVideoList,
+    RemixVideo,
+    Video,
+    VideoDeleted,
+    VideoWish,
+)
+from broker.api.waits import MAX_WAIT_SECONDS
+
+_WAIT = QueryParam(
+    "wait",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
+    "Seconds to wait for the job's end.",
+)
+_INLINE = QueryParam("inline", {"enum": ["1"]}, "The film itself as a `data:` URL.")
+_VARIANT = QueryParam("variant", {"enum": list(VARIANTS)}, "The film, or a still of it.")
+_PAGE = (
+    QueryParam("after", {"type": "string"}, "The id behind which the page begins."),
+    QueryParam("limit", {"type": "integer", "minimum": 0, "maximum": MAX_LISTED}),
+    QueryParam("order", {"enum": ["asc", "desc"]}),
+)
+_CLIENT = Door.CLIENT
 
 
 class VideoDoor:
     def __init__(self, deps: Deps) -> None:
-        self._queue = deps.queue
-        self._store = deps.store
-        self._media = deps.media
-        self._images = deps.images
-        self._settings = deps.settings
-        self._clock = deps.clock
-        self._log = deps.request_log
+        self._creating = Creating(deps)
+        self._reading = Reading(deps)
 
     def routes(self) -> list[Route]:
+        return [*self._seed_routes(), *self._making_routes(), *self._reading_routes()]
+
+    def _seed_routes(self) -> list[Route]:
+        path, made, read = "/v1/videos/generations", self._creating, self._reading
         return [
             Route(
                 "POST",
-                "/v1/videos/generations",
-                Door.CLIENT,
+                path,
+                _CLIENT,
                 JSON_WITH_IMAGES,
-                self.create,
+                made.create,
                 invalid_status=422,
                 is_noted=False,
                 takes=CreateVideo,
                 gives=Video,
             ),
             Route(
-                "GET", "/v1/videos/generations/{job_id}", Door.CLIENT, handle=self.read, gives=Video
+                "GET",
+                f"{path}/{{job_id}}",
+                _CLIENT,
+                handle=read.read_seed,
+                gives=Video,
+                query=(_WAIT, _INLINE),
             ),
         ]
 
-    async def create(self, call: Call) -> Reply:
-        """Create a video generation job; the answer means that it is on disk"""
-        body = read_json(await call.body())
-        asked = validated(CreateVideo, body)
-        model = require_model(asked.model, JobKind.VIDEO)
-        images = await self._images.read_all(input_images(asked))
-        job_id = new_job_id()
-        names = await save_images(self._media, job_id, images)
-        payload = Payload(asked.prompt, options=video_options(asked), inputs=names)
-        new = NewJob(
-            LOCAL_OWNER,
-            JobKind.VIDEO,
-            model,
-            payload,
-            job_id,
-            priority=asked.priority,
-            on_lost=asked.on_lost,
+    def _making_routes(self) -> list[Route]:
+        made = self._creating
+        characters = "/v1/videos/characters"
+        refused = made.refuse_characters
+        return [
+            self._making("/v1/videos", made.create_openai, CreateVideo, IMAGE_FILES),
+            self._making("/v1/videos/edits", made.edit, EditVideo),
+            self._making("/v1/videos/extensions", made.extend, ExtendVideo),
+            self._making("/v1/videos/{job_id}/remix", made.remix, RemixVideo),
+            Route("POST", characters, _CLIENT, FORM_OR_JSON, refused),
+            Route("GET", f"{characters}/{{character_id}}", _CLIENT, handle=refused),
+        ]
+
+    def _reading_routes(self) -> list[Route]:
+        read, one = self._reading, "/v1/videos/{job_id}"
+        return [
+            Route(
+                "GET",
+                "/v1/videos",
+                _CLIENT,
+                handle=read.list,
+                gives=OpenAIVideoList,
+                query=_PAGE,
+                answers={404: None},
+            ),
+            Route(
+                "GET",
+                one,
+                _CLIENT,
+                handle=read.read,
+                gives=AnyVideo,
+                query=(_WAIT, _INLINE),
+                answers={202: DeferredVideo},
+            ),
+            Route("DELETE", one, _CLIENT, handle=read.delete, gives=VideoDeleted),
+            Route(
+                "GET",
+                f"{one}/content",
+                _CLIENT,
+                handle=read.content,
+                query=(_VARIANT, _WAIT),
+                types=("video/mp4", "image/webp"),
+                answers=dict.fromkeys((206, 304, 409, 410, 416)),
+            ),
+        ]
+
+    @staticmethod
+    def _making(
+        path: str, handle: Handler, takes: type[VideoWish], files: tuple[str, ...] = ()
+    ) -> Route:
+        return Route(
+            "POST",
+            path,
+            _CLIENT,
+            FORM_OR_JSON,
+            handle,
+            is_noted=False,
+            takes=takes,
+            gives=OpenAIVideo,
+            files=files,
         )
-        job = await submit_with_images(self._queue, self._media, new)
-        self._log.request(self._clock.wall(), "POST", call.route.path, job_id, body)
-        return self._reply(call, job)
-
-    async def read(self, call: Call) -> Reply:
-        """Read a video generation job"""
-        job_id = parse_job_id(call.params["job_id"])
-        record = await self._store.get(job_id) if job_id else None
-        if record is None or record.job.kind != JobKind.VIDEO:
-            raise NotFound()
-        return self._reply(call, record.job)
-
-    def _reply(self, call: Call, job: Job) -> Reply:
-        video = video_of(job, base_url(self._settings, call))
-        return Reply(200, video.model_dump_json().encode())
