@@ -79,7 +79,7 @@ PROGRAMS = {
 #: Debian package → the library in it that something installed through pip needs and does not bring along.
 LIBRARIES = {"libatomic1": "libatomic.so.1"}  # Playwright's own Node.js
 
-#: What the extension is checked with, and the clients that call a real broker: each with a lock file of npm's.
+#: What the extension is checked with, and clients that call a broker: each has a lock file of npm's.
 EXTENSION_TESTS = ROOT / "tests" / "extension"
 CLIENT_TESTS = ROOT / "tests" / "clients"
 #: A Node.js for a machine without one.
@@ -258,22 +258,19 @@ class Node(NamedTuple):
 
 
 def prepare_node(python: Path) -> Node | None:
-    """A Node.js with what the tests need of npm's; None, and lines about it, where it cannot be had."""
-    node = node_in(None)
-    if node is None:
-        try:
-            install(python, [NODE_WHEEL])
-        except SetUpFailed as error:
-            say(str(error))
-            return None
-        node = node_in(str(python.parent))
-    if node is None:
+    """A Node.js with the tests' own packages installed; None, and lines about it, where it cannot be had."""
+    node = node_in(None) or node_from_wheel(python)
+    folders = (EXTENSION_TESTS, CLIENT_TESTS)
+    return node if node and all(install_modules(node, folder) for folder in folders) else None
+
+
+def node_from_wheel(python: Path) -> Node | None:
+    try:
+        install(python, [NODE_WHEEL])
+    except SetUpFailed as error:
+        say(str(error))
         return None
-    return (
-        node
-        if all(install_modules(node, folder) for folder in (EXTENSION_TESTS, CLIENT_TESTS))
-        else None
-    )
+    return node_in(str(python.parent))
 
 
 def node_in(path: str | None) -> Node | None:
@@ -289,14 +286,12 @@ def node_in(path: str | None) -> Node | None:
 def install_modules(node: Node, folder: Path) -> bool:
     """Installs what a folder's lock file says, unless that was done; hashes are checked, scripts are not run."""
     stamped, lock = read_stamp(STAMP), folder / "package-lock.json"
-    wanted = {f"{folder.name}/{lock.name}": digest(lock)}
-    # npm writes the inner one last, so an installation that broke off has none.
-    if (
-        wanted.items() <= stamped.items()
-        and (folder / "node_modules" / ".package-lock.json").exists()
-    ):
+    name = f"{folder.name}/{lock.name}"
+    wanted = {name: digest(lock)}
+    finished = folder / "node_modules" / ".package-lock.json"  # npm writes it last
+    if wanted.items() <= stamped.items() and finished.exists():
         return True
-    say(f"Installing {folder.name}/{lock.name}")
+    say(f"Installing {name}")
     command = [node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     if subprocess.run(command, cwd=folder).returncode != 0:
         return False

@@ -66,6 +66,10 @@ class FilmDoor:
         record = await self._find(stem) if ending == "mp4" else None
         if record is None or record.job.kind != JobKind.VIDEO:
             raise NotFound("There is no such video.")
+        return await self.serve(call, record)
+
+    async def serve(self, call: Call, record: Record) -> Reply | None:
+        """The film of a video job, whatever the path that it is asked for by. Raises `NotReady`, `NotFound`."""
         if record.result is None:
             raise _unready(record.job.state.is_final)
         return await self._serve(call, _film(record.job.id, record.result, record.job.id))

@@ -45,15 +45,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def extension_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the extension's tests with nothing in it but its lock and its wheel file."""
-    folder = tmp_path / "extension"
-    folder.mkdir()
-    (folder / "package-lock.json").write_text("{}")
+    """A folder of the extension's tests with nothing in it but its lock and its wheel file; the clients' beside it."""
+    folder, clients = tmp_path / "extension", tmp_path / "clients"
+    for each in (folder, clients):
+        each.mkdir()
+        (each / "package-lock.json").write_text("{}")
     (folder / "requirements-node.txt").touch()
     monkeypatch.setattr(run, "EXTENSION_TESTS", folder)
-    monkeypatch.setattr(run, "CLIENT_TESTS", folder)
+    monkeypatch.setattr(run, "CLIENT_TESTS", clients)
     monkeypatch.setattr(run, "NODE_WHEEL", folder / "requirements-node.txt")
-    monkeypatch.setattr(run, "TSC", folder / "node_modules" / "tsc")
     return folder
 
 
@@ -377,9 +377,9 @@ def test_a_machine_without_node_gets_one_from_a_wheel(
 
     assert run.prepare_node(Path("env/bin/python")) == NODE
 
-    pip, npm = started
+    pip, *npm = started
     assert pip[-2:] == ["-r", str(run.NODE_WHEEL)]
-    assert npm[:3] == [NODE.npm, "ci", "--ignore-scripts"]
+    assert [command[:3] for command in npm] == [[NODE.npm, "ci", "--ignore-scripts"]] * 2
 
 
 def test_without_a_network_there_is_no_node_and_no_failure_yet(
@@ -395,36 +395,46 @@ def test_without_a_network_there_is_no_node_and_no_failure_yet(
     assert "Installing failed" in capsys.readouterr().out
 
 
+@pytest.fixture
+def finished(extension_tests: Path) -> Path:
+    """What npm writes when it has installed everything."""
+    path = extension_tests / "node_modules" / ".package-lock.json"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
 def test_modules_are_installed_once_for_each_lock_file(
-    extension_tests: Path,
-    stamp: Path,
-    started: list[list[str]],
+    extension_tests: Path, finished: Path, stamp: Path, started: list[list[str]]
 ) -> None:
-    run.TSC.parent.mkdir(parents=True)
-    run.TSC.touch()
-    assert run.install_modules(NODE)
-    assert run.install_modules(NODE)
+    assert run.install_modules(NODE, extension_tests)
+    assert run.install_modules(NODE, extension_tests)
     assert len(started) == 1
 
     (extension_tests / "package-lock.json").write_text("{ }")
-    assert run.install_modules(NODE)
+    assert run.install_modules(NODE, extension_tests)
     assert len(started) == 2
 
-    run.TSC.unlink()
-    assert run.install_modules(NODE)
+    finished.unlink()
+    assert run.install_modules(NODE, extension_tests)
     assert len(started) == 3
+
+    assert run.install_modules(NODE, run.CLIENT_TESTS)
+    assert len(started) == 4
 
 
 def test_modules_that_could_not_be_installed_are_tried_again(
-    extension_tests: Path, stamp: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    extension_tests: Path,
+    finished: Path,
+    stamp: Path,
+    started: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run.TSC.parent.mkdir(parents=True)
-    run.TSC.touch()
     with monkeypatch.context() as offline:
         offline.setattr(subprocess, "run", answering(1))
-        assert not run.install_modules(NODE)
+        assert not run.install_modules(NODE, extension_tests)
 
-    assert run.install_modules(NODE)
+    assert run.install_modules(NODE, extension_tests)
     assert len(started) == 1
 
 

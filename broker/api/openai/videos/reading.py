@@ -104,15 +104,13 @@ class Reading:
     async def content(self, call: Call) -> Reply | None:
         """Download a video, or a still that stands for it"""
         variant: Any = _choice(call, "variant", VARIANTS)
-        job = (await self._ended(call)).job
+        record = await self._ended(call)
         if variant == "video":
-            # As under its own path: ranges, tags and all.
-            call.params = {"file_name": f"{job.id}.mp4"}
-            return await self._films.read(call)
-        _, film = await film_of(self._store, job.id)
+            return await self._films.serve(call, record)
+        _, film = await film_of(self._store, record.job.id)
         if film.removed_at is not None:
             raise Gone()
-        still = await self._media.variant(job.id, variant)
+        still = await self._media.variant(record.job.id, variant)
         return Reply(200, still.data, still.mime.encode())
 
     async def _ended(self, call: Call, wait_seconds: float | None = None) -> Record:
