@@ -115,6 +115,9 @@ class Store(Protocol):
 
     async def get(self, job_id: JobId) -> Record | None: ...
 
+    async def job_of_request(self, owner: Owner, name: str) -> JobId | None:
+        """The job that a request of this name has made, while the request is remembered."""
+
     async def payload(self, job_id: JobId) -> Payload | None: ...
 
     async def chunks_after(self, job_id: JobId, attempt: int, seq: int) -> Sequence[Chunk]:

@@ -68,6 +68,10 @@ class MemoryStore:
         job = self._jobs.get(job_id)
         return None if job is None else self._record(job)
 
+    async def job_of_request(self, owner: Owner, name: str) -> JobId | None:
+        _, _, job_id = self._keys.get((owner, name), ("", 0.0, JobId("")))
+        return job_id if job_id in self._jobs else None
+
     async def payload(self, job_id: JobId) -> Payload | None:
         return self._payloads.get(job_id)
 

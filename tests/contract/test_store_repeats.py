@@ -20,7 +20,9 @@ def test_a_repeat_gets_the_job_of_the_first_sending(open_store: Open) -> None:
 
     async def scene() -> None:
         async with open_store() as store:
+            assert await store.job_of_request(first.owner, CHOSEN.name) is None
             assert await store.add(first, Payload("p"), CHOSEN) == first
+            assert await store.job_of_request(first.owner, CHOSEN.name) == first.id
             assert await store.add(second, Payload("p"), CHOSEN) == first
             assert await store.get(second.id) is None
             assert sum((await store.count()).values()) == 1

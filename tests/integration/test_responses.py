@@ -310,6 +310,23 @@ def test_a_format_of_json_is_asked_for_and_kept_to(
     assert read(client, response) == response
 
 
+def test_a_streamed_answer_that_had_to_be_asked_for_twice_is_kept_under_its_first_name(
+    client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    def work(worker: ScriptedWorker) -> None:
+        says("No JSON at all.")(worker)
+        says('{"city": "Bern"}')(worker)
+
+    asked = {"input": "Where?", "stream": True, "text": JSON_FORMAT}
+    with meanwhile(work, worker), client.stream("POST", PATH, json=asked) as answer:
+        *_, last = events(answer)
+
+    assert last["type"] == "response.completed"
+    kept = read(client, last["response"])
+    assert kept["status"] == "completed"
+    assert kept["output"][0]["content"][0]["text"] == '{"city": "Bern"}'
+
+
 def test_json_in_the_background_is_checked_when_it_is_read(
     client: httpx.Client, worker: ScriptedWorker
 ) -> None:

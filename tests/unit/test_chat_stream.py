@@ -42,7 +42,7 @@ class Line:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     clock = ManualClock()
-    monkeypatch.setattr("broker.api.openai.chat.stream.monotonic", clock.now)
+    monkeypatch.setattr("broker.api.openai.sse.monotonic", clock.now)
     return clock
 
 

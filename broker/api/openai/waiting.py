@@ -44,18 +44,16 @@ class Patience:
             news = await watch.next(self._look_seconds(min(over_at, silence.ends_at)))
             if news is not None and news.job.state.is_final:
                 return news
-            if news is not None:
-                job = news.job
-            elif self._notifier.is_draining:
+            job = news.job if news else job
+            if self._notifier.is_draining:
                 await self.leave(job)
                 raise ShuttingDown()
-            elif not call.is_alive():
+            if not call.is_alive():
                 await self.leave(job)
                 return None
-            elif self._clock.now() >= over_at:
+            if self._clock.now() >= over_at:
                 return News(job)
-            else:
-                await silence.break_if_due()
+            await silence.break_if_due()
 
     async def next(self, job: Job, watch: Watch) -> News | None:
         """The next news, or None after a moment in which there was none."""

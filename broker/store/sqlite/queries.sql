@@ -13,6 +13,10 @@ SELECT request_keys.digest, request_keys.created_at AS known_at, jobs.*
 FROM request_keys JOIN jobs ON jobs.n = request_keys.job_n
 WHERE request_keys.name = ? AND request_keys.owner = ?;
 
+-- name: job_of_request
+SELECT jobs.id FROM request_keys JOIN jobs ON jobs.n = request_keys.job_n
+WHERE request_keys.name = ? AND request_keys.owner = ?;
+
 -- name: know_request
 INSERT OR REPLACE INTO request_keys VALUES (NULL, ?, ?, ?, ?, ?);
 

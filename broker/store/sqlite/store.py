@@ -100,6 +100,10 @@ class SqliteStore:
         found = await self._read(_SQL["job"], (job_id,))
         return await self._record(found[0]) if found else None
 
+    async def job_of_request(self, owner: Owner, name: str) -> JobId | None:
+        found = await self._read(_SQL["job_of_request"], (name, owner))
+        return JobId(found[0][0]) if found else None
+
     async def payload(self, job_id: JobId) -> Payload | None:
         found = await self._read(_SQL["payload_of"], (job_id,))
         return rows.to_payload(found[0]) if found else None

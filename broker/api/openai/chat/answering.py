@@ -20,6 +20,7 @@ from broker.errors import ChunkGap, ShuttingDown
 from broker.jobs import Job
 from broker.notifier import News
 from broker.ports import Record
+from broker.repeats import RequestKey
 
 
 class Question(NamedTuple):
@@ -87,6 +88,7 @@ Event = Began | Delta | Quiet | Ended
 class Answering:
     def __init__(self, deps: Deps) -> None:
         self._queue = deps.queue
+        self._store = deps.store
         self._notifier = deps.notifier
         self._intake = Intake(deps)
         self._patience = Patience(deps, deps.settings.chat_completion_wait_seconds)
@@ -128,11 +130,25 @@ class Answering:
     async def of_record(
         self, record: Record, stops: Sequence[str] = (), format: JsonFormat | None = None
     ) -> Ended:
-        """What became of a job that has ended, for those who did not wait. Nothing is asked again."""
-        news = News(record.job, result=record.result)
-        return await self._judged(news, stops, format)
+        """What became of a job that has ended, for those who did not wait. Nothing is asked again.
+
+        Where it was asked once more for those who did, the second answer is the job's.
+        """
+        job, ended = record.job, await self._of_record(record, stops, format)
+        if ended.flaw is None:
+            return ended
+        second_id = await self._store.job_of_request(job.owner, _repair_name(job))
+        second = await self._store.get(second_id) if second_id else None
+        if second is None or not second.job.state.is_final:
+            return ended
+        return (await self._of_record(second, stops, format))._replace(job=job)
 
     # Steps.
+
+    async def _of_record(
+        self, record: Record, stops: Sequence[str], format: JsonFormat | None
+    ) -> Ended:
+        return await self._judged(News(record.job, result=record.result), stops, format)
 
     async def _waited(self, call: Call, sent: Sent, question: Question) -> Ended | None:
         async with self._intake.watched(call, sent, question.order) as ticket:
@@ -269,9 +285,13 @@ class _Telling:
 
 def _once_more(sent: Sent, question: Question, job: Job, flaw: Flaw) -> tuple[Sent, Question]:
     """The same question with what was wrong with its answer. Known by that, so that a repeat finds it too."""
-    key = sent.key and sent.key._replace(name=f"repair:{job.id}", joins=True)
+    key = RequestKey(_repair_name(job), "", joins=True, is_chosen=True)
     order = question.order._replace(prompt=repair_prompt(question.order.prompt, *flaw))
     return sent._replace(key=key), question._replace(order=order)
+
+
+def _repair_name(job: Job) -> str:
+    return f"repair:{job.id}"
 
 
 def _not_json(job: Job, text: str, found: NotThatJson) -> Ended:

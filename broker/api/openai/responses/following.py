@@ -63,6 +63,8 @@ class Following:
             # Text that is to be checked first is told whole.
             for chunk in () if question.format else new:
                 yield Delta(chunk.kind, chunk.delta)
+            if question.format:
+                yield Quiet()
             if news.job.state.is_final:
                 yield await self._ended(news, question)
                 return
