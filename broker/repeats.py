@@ -11,6 +11,8 @@ from broker.jobs import Job, JobState
 
 #: How long a client's own key is remembered.
 KEY_SECONDS = 24 * 3600.0
+#: How soon after a failure an SDK that says nothing of it repeats itself.
+GUESS_SECONDS = 15.0
 #: How long after its end a job is still the answer to a repeat that was known by its body alone.
 REPEAT_SECONDS = 600.0
 
@@ -26,6 +28,8 @@ class RequestKey(NamedTuple):
     joins: bool
     #: Chosen by the client, so kept to even after the job has ended.
     is_chosen: bool
+    #: Its client repeats itself after a failure without saying so: what failed a moment ago is told again.
+    is_guessed: bool = False
 
 
 class KnownRequest(NamedTuple):
@@ -46,6 +50,9 @@ def finds(key: RequestKey, known: KnownRequest, now: float) -> bool:
     if key.digest != known.digest:
         raise IdempotencyConflict()
     ended_at = known.job.finished_at
+    if key.is_guessed:
+        has_failed = known.job.state == JobState.FAILED and ended_at is not None
+        return has_failed and now < (ended_at or 0.0) + GUESS_SECONDS
     return key.is_chosen or ended_at is None or now < ended_at + REPEAT_SECONDS
 
 

@@ -199,3 +199,20 @@ def test_a_form_that_is_sent_again_is_known_by_what_is_in_it(client: httpx.Clien
 
     assert post("a cat", REPEAT) == first
     assert post("a dog", REPEAT) != first
+
+
+def test_an_sdk_that_repeats_a_failure_in_silence_costs_one_click(
+    client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    def work(worker: ScriptedWorker) -> None:
+        job = worker.take("chat")
+        worker.beat(job, phase="submitted")
+        assert worker.error(job, "cut off", code="incomplete").status_code == 200
+
+    agent = {"user-agent": "ai/7.0 ai-sdk/openai-compatible/3.0 runtime/node.js/20"}
+    with meanwhile(work, worker):
+        first = client.post(CHAT, json=chat("Hi"), headers=agent)
+    again = [client.post(CHAT, json=chat("Hi"), headers=agent) for _ in range(2)]
+
+    assert [answer.status_code for answer in (first, *again)] == [502] * 3
+    assert len(job_ids(client)) == 1

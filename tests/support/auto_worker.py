@@ -13,6 +13,7 @@ The first word of a prompt says what becomes of the job; of a chat's, the last t
 | `wait NAME …` | keeps it until NAME is released, then goes on with the rest | the same |
 | `refuse …` | reports `moderated` | the same |
 | `fail CODE …` | reports this failure | the same |
+| `spend CODE …` | the same, once the prompt has been submitted | the same |
 
 Anything else is echoed, or made.
 """
@@ -40,7 +41,7 @@ CAPABILITIES = {
     "operations": ["edit", "extend", "remix"],
     "max_images": 8,
 }
-_WORDS = {"say", "think", "json", "cut", "recall", "release", "wait", "refuse", "fail"}
+_WORDS = {"say", "think", "json", "cut", "recall", "release", "wait", "refuse", "fail", "spend"}
 _PATIENCE_SECONDS = 30.0
 
 Job = dict[str, Any]
@@ -68,7 +69,7 @@ class AutoWorker:
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        with self._broker.client() as client:
+        with self._broker.client() as client:  # a directive ends a poll that waits
             for name in self._names:
                 client.post(f"/workers/{name}/directives", json={"directive": "drain"})
         for thread in self._threads:
@@ -88,17 +89,14 @@ class AutoWorker:
             self._work(worker)
 
     def _work(self, worker: ScriptedWorker) -> None:
-        while True:
+        while not self._is_over.is_set():
             polled = worker.http.get("/extension/poll", params={"mode": KINDS})
+            assert polled.status_code in (200, 204), polled.text
             if polled.status_code == 200:
                 job = polled.json()
                 self.seen.append(job)
                 worker.beat(job, phase="submitted", evidence={"post_id": job["job_id"]})
                 self._do(worker, job, _order(job))
-            elif "drain" in polled.headers.get("X-Broker-Directives", ""):
-                return
-            else:
-                assert polled.status_code == 204, polled.text
 
     def _do(self, worker: ScriptedWorker, job: Job, order: str) -> None:
         word, _, rest = order.partition(" ")
@@ -108,7 +106,9 @@ class AutoWorker:
                 self._do(worker, job, rest)
         elif word == "refuse":
             worker.error(job, "The site refused this.", code="moderated")
-        elif word == "fail":
+        elif word in ("fail", "spend"):
+            if word == "spend":
+                worker.beat(job, phase="submitted")
             worker.error(job, "It went wrong, as it was told to.", code=rest.split()[0])
         elif job["job_type"] == "chat":
             self._answer(worker, job, word, rest if word in _WORDS else order)

@@ -4,7 +4,7 @@ import pytest
 
 from broker.errors import IdempotencyConflict
 from broker.jobs import Job, JobState
-from broker.repeats import KEY_SECONDS, REPEAT_SECONDS, KnownRequest, RequestKey, finds
+from broker.repeats import GUESS_SECONDS, KEY_SECONDS, REPEAT_SECONDS, KnownRequest, RequestKey, finds
 from tests.support.builders import NOW, a_job
 
 CHOSEN = RequestKey("key:order-1", "d1", joins=True, is_chosen=True)
@@ -56,3 +56,19 @@ def test_the_same_key_for_something_else_is_refused() -> None:
 
 def test_a_key_whose_time_is_over_may_be_used_for_something_else() -> None:
     assert not finds(CHOSEN, known(a_job(), digest="d2"), NOW + KEY_SECONDS)
+
+
+def test_a_client_that_repeats_itself_without_saying_so_is_told_its_failure_again() -> None:
+    guessed = REPEAT._replace(is_guessed=True)
+    failed = known(ended(JobState.FAILED, NOW + 5, submitted_at=NOW))
+
+    assert finds(guessed, failed, NOW + 5 + GUESS_SECONDS - 1)
+    assert not finds(guessed, failed, NOW + 5 + GUESS_SECONDS)
+
+
+@pytest.mark.parametrize("state", [JobState.PENDING, JobState.PROCESSING, JobState.COMPLETED])
+def test_such_a_client_may_ask_the_same_twice_where_nothing_failed(state: JobState) -> None:
+    guessed = REPEAT._replace(is_guessed=True)
+    other = a_job(state=state, submitted_at=NOW)
+
+    assert not finds(guessed, known(other), NOW + 1)

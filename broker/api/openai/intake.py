@@ -173,7 +173,9 @@ async def _read_form(call: Call) -> tuple[dict[str, Any], dict[str, list[bytes]]
 async def _key(call: Call, known_by: Sequence[bytes]) -> RequestKey | None:
     """By what this request is known: the client's own key, else what it sent to which path."""
     chosen, repeats = call.header(b"idempotency-key"), call.header(b"x-stainless-retry-count")
-    if chosen is None and repeats is None:
+    # It repeats itself whatever it is told, two and four seconds after, and says so in no header.
+    is_ai_sdk = "ai-sdk" in (call.header(b"user-agent") or "")
+    if chosen is None and repeats is None and not is_ai_sdk:
         return None
     path = call.scope["path"].encode()
     if sum(len(part) for part in known_by) > _INLINE_BYTES:
@@ -181,8 +183,14 @@ async def _key(call: Call, known_by: Sequence[bytes]) -> RequestKey | None:
     else:
         digest = _digest(path, known_by)
     if chosen is None:
-        is_repeat = repeats is not None and repeats.isdecimal() and int(repeats) > 0
-        return RequestKey(f"body:{digest}", digest, joins=is_repeat, is_chosen=False)
+        says_so = repeats is not None and repeats.isdecimal() and int(repeats) > 0
+        return RequestKey(
+            f"body:{digest}",
+            digest,
+            joins=says_so or is_ai_sdk,
+            is_chosen=False,
+            is_guessed=is_ai_sdk,
+        )
     if not 0 < len(chosen) <= MAX_KEY_CHARS:
         message = f"An Idempotency-Key has 1 to {MAX_KEY_CHARS} characters."
         raise InvalidValue(message, param="Idempotency-Key")

@@ -245,7 +245,6 @@ def completion_of(question: Question, job: Job, answer: Answer) -> dict[str, Any
         **head_of(job, "chat.completion"),
         "choices": [choice],
         "usage": usage.on_the_line(),
-        "system_fingerprint": None,
     }
     return completion | {"warnings": question.warnings} if question.warnings else completion
 

@@ -160,6 +160,5 @@ class ChatCompletion(Wire):
     model: str
     choices: list[Choice]
     usage: CompletionUsage
-    system_fingerprint: None = None
     #: What was asked for and not acted on, a sentence each; absent where there is nothing to say.
     warnings: list[str] = []

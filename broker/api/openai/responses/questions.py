@@ -129,7 +129,7 @@ def _text_shown(asked: CreateResponse) -> dict[str, Any]:
     given = asked.text
     wanted = {"type": "text", **((given and given.format) or {})}
     if wanted["type"] == "json_schema":
-        wanted = {"description": None, "strict": False, **wanted}
+        wanted = {"strict": False, **wanted}
     return {"format": wanted, "verbosity": (given and given.verbosity) or "medium"}
 
 
