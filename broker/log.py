@@ -5,7 +5,6 @@ log that cannot be written never fails a request. Redaction happens before a lin
 """
 
 import asyncio
-import hashlib
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.config import PayloadLog
+from broker.redaction import DATA_CHARS, SECRET, SECRET_FIELDS, counted, without_secrets
 
 FLUSH_SECONDS = 0.2
 #: The pause after the disk has refused a line.
@@ -33,33 +33,42 @@ MAX_CUT_CHARS = 200
 MAX_WAITING = 50_000
 SHORT_CHARS = 500
 _TEXT_FIELDS = frozenset({"prompt", "text", "content", "delta", "instructions", "input"})
-_SECRET_PREFIXES = ("gbc_", "gbw_", "gba_", "lt_", "Bearer ")
-#: Longer strings than this without a blank are data, not words.
-_DATA_CHARS = 256
+#: Looked at beyond what is shown: a secret that the cut goes through is known by its beginning.
+_MARGIN_CHARS = 64
+#: A longer string, or one with a blank, may be somebody's words, whatever field it stands in.
+_WORD_CHARS = 64
 
 
 def redacted(value: Any, payloads: PayloadLog, key: str = "") -> Any:
     """A body as it may be written: image data becomes size and hash, prompts are cut or left out by setting."""
+    if key.lower() in SECRET_FIELDS and value is not None:
+        return SECRET
     if isinstance(value, Mapping):
         return {str(k): redacted(v, payloads, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(item, payloads, key) for item in value]
     if isinstance(value, str):
-        return _redacted_text(value, payloads, key)
+        return _redacted_text(value, payloads, key in _TEXT_FIELDS)
     return value
 
 
-def _redacted_text(text: str, payloads: PayloadLog, key: str) -> str:
-    if text.startswith(_SECRET_PREFIXES) or key in ("lease_token", "authorization"):
-        return "[secret]"
-    if text.startswith("data:") or (len(text) > _DATA_CHARS and " " not in text[:_DATA_CHARS]):
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-        return f"[{len(text)} characters, sha256 {digest}]"
-    if key not in _TEXT_FIELDS or payloads == PayloadLog.FULL:
-        return text
-    if payloads == PayloadLog.NONE:
+def _redacted_text(text: str, payloads: PayloadLog, is_prose: bool) -> str:
+    if text.startswith("data:") or _is_data(text):
+        return counted(text)
+    # Of what is longer than a line nothing could be shown in any case.
+    limit = SHORT_CHARS if is_prose and payloads == PayloadLog.SHORT else MAX_LINE_CHARS
+    shown = without_secrets(text[: limit + _MARGIN_CHARS])
+    if payloads == PayloadLog.NONE and (is_prose or len(shown) > _WORD_CHARS or " " in shown):
         return f"[{len(text)} characters]"
-    return text if len(text) <= SHORT_CHARS else text[:SHORT_CHARS] + "…"
+    if len(text) <= limit:
+        return shown
+    return shown[: min(limit, len(shown) - _MARGIN_CHARS)] + "…"
+
+
+def _is_data(text: str) -> bool:
+    """Languages that are written without blanks are not ASCII."""
+    start = text[:DATA_CHARS]
+    return len(text) > DATA_CHARS and " " not in start and start.isascii()
 
 
 #: When it was, in Unix seconds, and what there is to say.
@@ -155,7 +164,7 @@ class RequestLog:
             {
                 "type": "request",
                 "method": method,
-                "path": path,
+                "path": without_secrets(path),
                 "job_id": job_id,
                 "payload": redacted(body, self._payloads),
             },
@@ -180,15 +189,13 @@ class ProgramLog:
         self._wall = wall
 
     def info(self, event: str, **data: Any) -> None:
-        self._write("info", event, data)
+        self._write("info", event, _clean(data))
 
     def warning(self, event: str, **data: Any) -> None:
-        self._write("warning", event, data)
-        self._show("warning", event, data)
+        self._tell("warning", event, _clean(data))
 
     def error(self, event: str, **data: Any) -> None:
-        self._write("error", event, data)
-        self._show("error", event, data)
+        self._tell("error", event, _clean(data))
 
     def flush(self) -> None:
         self._lines.flush()
@@ -196,9 +203,14 @@ class ProgramLog:
     def _write(self, level: str, event: str, data: Mapping[str, Any]) -> None:
         self._lines.write(self._wall(), {"level": level, "event": event, **data})
 
-    def _show(self, level: str, event: str, data: Mapping[str, Any]) -> None:
+    def _tell(self, level: str, event: str, data: Mapping[str, Any]) -> None:
+        self._write(level, event, data)
         told = " ".join(f"{key}={value!r}" for key, value in data.items())
         print(f"{level}: {event} {told}".rstrip(), file=sys.stderr, flush=True)
+
+
+def _clean(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {k: without_secrets(v) if isinstance(v, str) else v for k, v in data.items()}
 
 
 class LogWriter:

@@ -21,6 +21,7 @@ BROKER = ROOT / "broker"
 STILL = [
     "errors",
     "addresses",
+    "redaction",
     "ids",
     "clock",
     "failures",

@@ -4,7 +4,14 @@ import pytest
 
 from broker.errors import IdempotencyConflict
 from broker.jobs import Job, JobState
-from broker.repeats import GUESS_SECONDS, KEY_SECONDS, REPEAT_SECONDS, KnownRequest, RequestKey, finds
+from broker.repeats import (
+    GUESS_SECONDS,
+    KEY_SECONDS,
+    REPEAT_SECONDS,
+    KnownRequest,
+    RequestKey,
+    finds,
+)
 from tests.support.builders import NOW, a_job
 
 CHOSEN = RequestKey("key:order-1", "d1", joins=True, is_chosen=True)
