@@ -95,7 +95,9 @@ CHECKS = {
     "mypy": ("-m", "mypy"),
 }
 
-BROWSER_LANE = ("tests/e2e", "-n", "2", "--dist", "loadfile")
+#: Two files at a time: most tests wait for a process more than they work.
+AT_ONCE = ("-n", "2", "--dist", "loadfile")
+BROWSER_LANE = ("tests/e2e", *AT_ONCE)
 
 
 class SetUpFailed(Exception):
@@ -334,11 +336,11 @@ def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
 
 
 def pytest_steps(reports: Path, arguments: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Everything, the browser tests last and two files at a time, for they mostly wait; or what the person asks for."""
+    """Everything, the browser tests last; or what the person asks for."""
     if arguments:
         lanes = {"pytest": tuple(arguments)}
     else:
-        lanes = {"pytest": ("--ignore=tests/e2e",), "pytest tests/e2e": BROWSER_LANE}
+        lanes = {"pytest": ("--ignore=tests/e2e", *AT_ONCE), "pytest tests/e2e": BROWSER_LANE}
     return {
         name: ("-m", "pytest", f"--junitxml={reports / str(number)}.xml", *lane)
         for number, (name, lane) in enumerate(lanes.items())
