@@ -143,6 +143,8 @@ class Settings:
     poll_wait_seconds: float = _setting(20.0, _seconds, "seconds, 25 at most")
     sweep_seconds: float = _setting(1.0, _seconds, "seconds, more than 0")
     prune_seconds: float = _setting(600.0, _seconds, "seconds, more than 0")
+    receive_header_seconds: float = _setting(10.0, _seconds, "seconds, more than 0")
+    receive_stall_seconds: float = _setting(30.0, _seconds, "seconds, more than 0")
     max_parked_polls: int = _setting(10_000, _count, "a whole number, 1 or more")
     shutdown_seconds: float = _setting(20.0, _seconds, "seconds, more than 0")
 

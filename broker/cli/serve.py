@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import math
 import os
 import signal
@@ -15,7 +16,7 @@ import uvicorn
 
 from broker import __version__
 from broker.app import Application
-from broker.cli.protocol import OneWriteProtocol
+from broker.cli.protocol import DeadlineProtocol, Patience
 from broker.config import Settings
 from broker.errors import PortTaken, StartRefused
 
@@ -79,6 +80,13 @@ def _say(line: str) -> None:
 
 
 def _config(application: Application, settings: Settings) -> uvicorn.Config:
+    class Protocol(DeadlineProtocol):
+        patience = Patience(settings.receive_header_seconds, settings.receive_stall_seconds)
+
+    # Why it did not start, the application has said in a line of its own.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: "startup failed" not in record.getMessage()
+    )
     return uvicorn.Config(
         application,
         # Its access log and the trust in forwarding headers from loopback are both unwanted here.
@@ -87,7 +95,7 @@ def _config(application: Application, settings: Settings) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         log_level="warning",
-        http=OneWriteProtocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         timeout_keep_alive=75,

@@ -330,3 +330,16 @@ def test_a_rate_limit_is_a_wait_and_says_until_when(
     assert worker.poll(wait=0) is None
     client.delete(f"/jobs/{created['id']}")
     worker.http.post("/extension/hello", json={"kinds": ["video"]})
+
+
+def test_a_job_whose_image_was_lost_fails_instead_of_being_handed_out(
+    broker: BrokerProcess, client: httpx.Client, worker: ScriptedWorker
+) -> None:
+    job_id = create(client, image=PNG)["id"]
+    for kept in (broker.folder / "videos").rglob(f"*{job_id}*"):
+        kept.unlink()
+
+    assert worker.poll("video", wait=0) is None
+
+    lost = status(client, job_id)
+    assert (lost["status"], lost["error_code"]) == ("failed", "bad_input")

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{door: [*CORE, *JOINED, "api"] for door in DOORS},
     "scheduler": [*CORE, *JOINED],
     "dashboard": [],
-    "cli": ["config", "errors", "hooks", "app"],
+    "cli": ["config", "errors", "hooks", "store", "media", "app"],
     # Speaks HTTP like any worker and any client.
     "demo": [],
     "app": ["*"],

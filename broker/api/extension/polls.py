@@ -8,7 +8,8 @@ from broker.api.extension.pack import PackFile
 from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
 from broker.api.inputs import handed_over
 from broker.api.lean import JSON_BODY, Call, Door, QueryParam, Reply, Route
-from broker.errors import BrokerError, InvalidValue
+from broker.errors import BrokerError, InvalidValue, NotFound
+from broker.failures import Failure
 from broker.handouts import Assignment, Poll
 from broker.ids import (
     UNNAMED_WORKER,
@@ -18,7 +19,7 @@ from broker.ids import (
     parse_job_id,
     parse_worker_id,
 )
-from broker.jobs import JobKind
+from broker.jobs import Action, JobKind
 from broker.workers import Hello
 
 _encode = json.JSONEncoder().encode
@@ -35,6 +36,9 @@ _POLL_QUERY = (
     ),
     QueryParam("wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Seconds."),
 )
+
+
+_IMAGE_LOST = Failure("bad_input", "An image that came with the request is not there any more.")
 
 
 class PollDoor:
@@ -115,7 +119,12 @@ class PollDoor:
         assignment = await self._queue.claim(poll)
         if assignment is None:
             return self._nothing(poll)
-        return Reply(200, await self._handed(assignment, poll.worker_id))
+        try:
+            return Reply(200, await self._handed(assignment, poll.worker_id))
+        except NotFound:
+            # As after a restore without the images: no worker could do it, and each would be given it again.
+            await self._queue.fail(assignment.job.id, assignment.token, _IMAGE_LOST)
+            return self._nothing(poll)
 
     async def _still_holds(self, held: HeldLease) -> bool:
         job_id = parse_job_id(held.job_id)
@@ -160,7 +169,13 @@ class PollDoor:
 
     async def _handed(self, assignment: Assignment, worker_id: WorkerId) -> bytes:
         job, payload = assignment.job, assignment.payload
-        images, request = await handed_over(self._media, self._images, payload)
+        try:
+            images, request = await handed_over(self._media, self._images, payload)
+        except NotFound:
+            # Whoever recovers a job does not send its images again.
+            if assignment.action != Action.RECOVER:
+                raise
+            images, request = [], payload.request
         directives = self._roster.take_directives(worker_id)
         head = _encode(
             {

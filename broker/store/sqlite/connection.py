@@ -2,16 +2,25 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from broker.errors import BrokerRunning, DatabaseDamaged, SchemaTooNew, StartRefused
+from broker.errors import BrokerRunning, StartRefused
+from broker.store.sqlite.inspection import (
+    APPLICATION_ID,
+    damaged,
+    find_problem,
+    inspect,
+    read_only_uri,
+    refusal,
+    start_seconds,
+)
 
-#: "GrkB": tells our files from other people's.
-APPLICATION_ID = 0x47726B42
+__all__ = ["FileHold", "copy_to", "migrate", "newest_schema", "open_writer", "read_only_uri"]
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -41,7 +50,7 @@ class FileHold:
     def take(self) -> None:
         """Raises `BrokerRunning`, naming the holder, or `StartRefused` where there cannot be a file."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise BrokerRunning(
@@ -69,52 +78,75 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
     Raises `DatabaseDamaged`, `SchemaTooNew` or `StartRefused`; the file is untouched then.
     """
+    path = path.resolve()
+    if restoring_place(path).exists():
+        raise damaged(path, "was being restored when that was broken off")
     try:
-        _make_private(path)
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise StartRefused(f"DB_PATH: cannot open {path}: {error}") from error
+        inspect(path, newest_schema(), start_seconds(path))
+        if not path.exists():
+            _create(path)
+        return _open(path, path)
+    except (OSError, sqlite3.Error) as error:
+        raise refusal(path, error) from error
+
+
+def newest_schema() -> int:
+    return len(_migrations())
+
+
+def restoring_place(path: Path) -> Path:
+    """Where a restored database lies until the present one has been set aside."""
+    return Path(f"{path}.restoring")
+
+
+def _create(path: Path) -> None:
+    """A new database appears whole: an empty file is never one that a start has left."""
+    new = Path(f"{path}.new")
+    _make_private(new)
+    _open(new, path).close()
+    put_in_place(new, path)
+
+
+def _open(file: Path, path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     try:
-        _check(db, path)
         for statement in _SETTINGS:
             db.execute(statement)
         migrate(db, path)
-    except sqlite3.DatabaseError as error:
-        db.close()
-        raise DatabaseDamaged(
-            f"DB_PATH: {path} is damaged or not a database ({error}). Restore a copy from backups/ or "
-            "set DB_PATH to a new file; this one has been left as it is."
-        ) from error
-    except StartRefused:
+    except BaseException:
         db.close()
         raise
     return db
 
 
-def read_only_uri(path: Path) -> str:
-    return f"file:{quote(str(path.resolve()))}?mode=ro"
-
-
 def _make_private(path: Path) -> None:
-    """Creates the file for its owner alone; SQLite gives the log beside it the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    """Makes an empty file for its owner alone; SQLite gives the log beside it the same mode."""
+    remove(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables and application_id != APPLICATION_ID:
-        raise DatabaseDamaged(f"DB_PATH: {path} is a database of another program.")
+def remove(path: Path) -> None:
+    """Removes a database that is none yet, with what a kill may have left beside it."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        Path(f"{path}{ending}").unlink(missing_ok=True)
+
+
+def put_in_place(file: Path, path: Path) -> None:
+    """Renames a finished file, durably."""
+    os.replace(file, path)
+    if os.name == "nt":  # Windows has no such thing: a rename there is as durable as it gets.
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Applies the migrations that are missing, each in one transaction, after a copy of an older database."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     steps = _migrations()
-    if version > len(steps):
-        raise SchemaTooNew(
-            f"DB_PATH: {path} has schema {version}, this broker knows {len(steps)}. Use the newer broker."
-        )
     if 0 < version < len(steps):
         copy_to(db, Path(f"{path}.before-{version + 1:04}"))
     for number, step in enumerate(steps[version:], version + 1):
@@ -125,17 +157,51 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def copy_to(db: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy, whole or not there at all."""
+    """A consistent copy, checked, whole or not there at all.
+
+    Raises `DatabaseDamaged` where it would not be sound, and what SQLite raises.
+    """
     part = Path(f"{target}.part")
-    part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_RDWR | os.O_CREAT, 0o600))
-    copy = sqlite3.connect(part)
+    _make_private(part)
     try:
-        # In one step: it reads one snapshot, and writers go on beside it in the write-ahead log.
-        db.backup(copy)
+        with closing(sqlite3.connect(part)) as copy, _snapshot(db):
+            # Nobody sees the part, so nothing has to be undone in it.
+            copy.execute("PRAGMA journal_mode = OFF")
+            counted = count_rows(db)
+            # In one step: it reads one snapshot, and writers go on beside it in the write-ahead log.
+            db.backup(copy)
+        _, _, source = db.execute("PRAGMA database_list").fetchone()
+        _check_copy(part, Path(source), counted)
+        put_in_place(part, target)
+    except BaseException:
+        remove(part)
+        raise
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read in here is all of one moment."""
+    db.execute("BEGIN")
+    try:
+        yield
     finally:
-        copy.close()
-    os.replace(part, target)
+        db.execute("ROLLBACK")
+
+
+def _check_copy(file: Path, source: Path, counted: Mapping[str, int]) -> None:
+    """Pages are copied as they are, so what is wrong with the copy is wrong with its source."""
+    with closing(sqlite3.connect(read_only_uri(file, immutable=True), uri=True)) as copy:
+        problem = find_problem(copy)
+        if not problem and count_rows(copy) != counted:
+            problem = "is damaged (a copy has not all of its rows)"
+    if problem:
+        raise damaged(source, f"{problem}, so no copy has been made")
+
+
+def count_rows(db: sqlite3.Connection) -> Mapping[str, int]:
+    """Table → how many rows it has."""
+    names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in names}
 
 
 def _migrations() -> list[str]:

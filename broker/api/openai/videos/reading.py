@@ -108,7 +108,7 @@ class Reading:
         if variant == "video":
             return await self._films.serve(call, record)
         _, film = await film_of(self._store, record.job.id)
-        if film.removed_at is not None:
+        if film.removed_at is not None or await self._media.find(record.job.id) is None:
             raise Gone()
         still = await self._media.variant(record.job.id, variant)
         return Reply(200, still.data, still.mime.encode())
