@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from broker import __version__, chores
 from broker.api.admin.jobs import JobDoor
+from broker.api.admin.keys import KeyDoor
 from broker.api.admin.logs import LogDoor
 from broker.api.admin.webhooks import WebhookDoor
 from broker.api.admin.workers import WorkerDoor
@@ -23,9 +24,11 @@ from broker.api.extension.pack import PackDoor
 from broker.api.extension.polls import PollDoor
 from broker.api.extension.uploads import UploadDoor
 from broker.api.films import FilmDoor
+from broker.api.gatekeeper import Gatekeeper
 from broker.api.guard import Guard
 from broker.api.health import HealthDoor
 from broker.api.lean import Receive, RouteTable, Send
+from broker.api.links import Links
 from broker.api.openai.chat.routes import ChatDoor
 from broker.api.openai.images.routes import ImageDoor
 from broker.api.openai.models import ModelDoor
@@ -41,12 +44,16 @@ from broker.hooks.post import Post
 from broker.hooks.secret import secret_of
 from broker.hooks.sender import Sender
 from broker.jobs import JobKind
+from broker.keyring import KeyRing, chosen_key
+from broker.keys import Scope
+from broker.keywatch import KeyWatch
 from broker.log import LogWriter, ProgramLog, RequestLog
 from broker.media.disk import DiskMedia
 from broker.media.reader import Images
 from broker.notifier import News, Notifier
 from broker.queue import JobQueue
 from broker.scheduler.runner import Runner
+from broker.secret_file import key_secret
 from broker.store.sqlite.store import SqliteStore
 from broker.sweeper import Sweeper
 from broker.webhooks import read_secret
@@ -80,6 +87,7 @@ class Parts(NamedTuple):
     roster: Roster
     queue: JobQueue
     sweeper: Sweeper
+    keywatch: KeyWatch
     sender: Sender
     runner: Runner
     log: ProgramLog
@@ -119,7 +127,8 @@ class Application:
                 min_free_bytes=int(settings.min_free_disk_mib * MIB),
             )
             try:
-                parts = self._build(settings, clock, log, store, media)
+                ring, secret = await _ring_of(settings, clock, store)
+                parts = self._build(settings, clock, log, store, media, ring, secret)
                 async with _started(parts):
                     self._guard = parts.guard
                     yield parts
@@ -134,6 +143,8 @@ class Application:
         log: ProgramLog,
         store: SqliteStore,
         media: DiskMedia,
+        ring: KeyRing,
+        secret: bytes,
     ) -> Parts:
         notifier, roster = Notifier(_poll_places(settings)), Roster()
         queue = JobQueue(store, notifier, roster, clock, settings.timers)
@@ -162,10 +173,15 @@ class Application:
             log,
             request_log,
             store.outbox,
+            ring,
+            Links(ring, settings, clock, secret),
         )
         lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
         web = web_of(_ordinary_routers(deps), lean)
-        guard = Guard(web, RouteTable([*lean, *ORDINARY_ROUTES]), settings, clock, log, request_log)
+        gatekeeper = Gatekeeper(ring, clock, settings)
+        table = RouteTable([*lean, *ORDINARY_ROUTES])
+        guard = Guard(web, table, settings, clock, log, request_log, gatekeeper)
+        keywatch = KeyWatch(ring, notifier, lambda event, what: log.info(event, what=what))
         runner = Runner(store, media, clock, settings, log)
         sender = _sender(settings, clock, log, store)
         notifier.listen(sender.hear)
@@ -178,6 +194,7 @@ class Application:
             roster,
             queue,
             sweeper,
+            keywatch,
             sender,
             runner,
             log,
@@ -215,6 +232,23 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+async def _ring_of(
+    settings: Settings, clock: SystemClock, store: SqliteStore
+) -> tuple[KeyRing, bytes]:
+    """The keys in force, and what they are hashed with. Raises `BadSetting` where there must be some."""
+    secret = key_secret(settings)
+    given = {
+        Scope.CLIENT: settings.client_keys,
+        Scope.WORKER: settings.worker_keys,
+        Scope.ADMIN: settings.admin_keys,
+    }
+    chosen = [chosen_key(scope, text, secret) for scope in given for text in given[scope]]
+    ring = KeyRing(store.keys, clock, secret, chosen)
+    await ring.load()
+    settings.check_keys(has_keys=ring.has_live_keys)
+    return ring, secret
+
+
 def _sender(settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore) -> Sender:
     post = Post(may_be_private=settings.webhook_allow_private)
     key = read_secret(secret_of(settings))
@@ -229,6 +263,7 @@ def _ordinary_routers(deps: Deps) -> list[APIRouter]:
         WorkerDoor(deps),
         WebhookDoor(deps),
         LogDoor(deps),
+        KeyDoor(deps),
     )
     return [door.router() for door in doors]
 
@@ -243,6 +278,7 @@ async def _started(parts: Parts) -> AsyncIterator[None]:
     writer.start()
     await parts.sweeper.sweep()
     parts.sweeper.start()
+    parts.keywatch.start()
     parts.runner.start()
     parts.sender.start()
     restore = _drain_on_signal(parts.notifier)
@@ -253,6 +289,7 @@ async def _started(parts: Parts) -> AsyncIterator[None]:
         parts.notifier.drain()
         await parts.sender.stop()
         await parts.runner.stop()
+        await parts.keywatch.stop()
         await parts.sweeper.stop()
         parts.log.info("broker_stopped")
         await writer.stop()

@@ -19,7 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from broker.config import PayloadLog
+from broker.values import PayloadLog
 
 FLUSH_SECONDS = 0.2
 #: The pause after the disk has refused a line.

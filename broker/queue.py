@@ -76,7 +76,7 @@ class JobQueue:
         if self.is_disk_full:
             raise DiskFull()
         job = new.job(self._clock.now(), self._timers[new.kind])
-        adding = self._store.add(job, new.payload, new.key, new.webhook_url)
+        adding = self._store.add(job, new.payload, new.key, new.webhook_url, new.limits)
         # Before the commit, on purpose: the worker's claim then joins the same transaction.
         self._notifier.wake(job.kind)
         return await adding

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+from broker.api.links import Links
 from broker.config import Settings
+from broker.keyring import KeyRing
 from broker.log import ProgramLog, RequestLog
 from broker.media_ports import ImageReader, MediaStore
 from broker.notifier import Notifier
@@ -24,3 +26,5 @@ class Deps(NamedTuple):
     log: ProgramLog
     request_log: RequestLog
     outbox: Outbox
+    ring: KeyRing
+    links: Links

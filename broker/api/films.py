@@ -46,6 +46,7 @@ class FilmDoor:
     def __init__(self, deps: Deps) -> None:
         self._store = deps.store
         self._media = deps.media
+        self._links = deps.links
 
     def routes(self) -> list[Route]:
         return [
@@ -63,7 +64,7 @@ class FilmDoor:
     async def read(self, call: Call) -> Reply | None:
         """Download a video"""
         stem, _, ending = call.params["file_name"].rpartition(".")
-        record = await self._find(stem) if ending == "mp4" else None
+        record = await self._open(call, stem) if ending == "mp4" else None
         if record is None or record.job.kind != JobKind.VIDEO:
             raise NotFound("There is no such video.")
         return await self.serve(call, record)
@@ -77,7 +78,7 @@ class FilmDoor:
     async def read_picture(self, call: Call) -> Reply | None:
         """Download an image"""
         stem, _, ending = call.params["file_name"].partition(".")
-        record = await self._find(stem)
+        record = await self._open(call, stem)
         found = _picture(record.job.id, record.result, ending) if record else None
         if found is None:
             raise NotFound("There is no such image.")
@@ -98,6 +99,13 @@ class FilmDoor:
         if found is None:
             raise NotFound("There is no such late image of this job.")
         return await self._serve(call, found)
+
+    async def _open(self, call: Call, text: str) -> Record | None:
+        """A job whose files this caller may fetch: by its key, or by the link it has. Raises `LinkOver`."""
+        record = await self._find(text)
+        if call.visible(record) is None:
+            self._links.check(call)
+        return record
 
     async def _find(self, text: str) -> Record | None:
         job_id = parse_job_id(text)

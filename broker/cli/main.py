@@ -1,9 +1,10 @@
 """Reads the command line and calls the command."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from broker.cli.doctor import examine
+from broker.cli.keys import add_commands, run
 from broker.cli.serve import serve
 from broker.cli.webhook_secret import tell_secret
 
@@ -18,5 +19,11 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser(
         "webhook-secret", help="print the secret by which receivers verify webhooks"
     )
-    deeds = {"serve": serve, "doctor": examine, "webhook-secret": tell_secret}
-    return deeds[parser.parse_args(arguments).command]()
+    add_commands(commands.add_parser("keys", help="make, list and end keys"))
+    deeds: dict[str, Callable[[], int]] = {
+        "serve": serve,
+        "doctor": examine,
+        "webhook-secret": tell_secret,
+    }
+    asked = parser.parse_args(arguments)
+    return run(asked) if asked.command == "keys" else deeds[asked.command]()

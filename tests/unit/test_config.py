@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.config import PayloadLog, Settings
+from broker.config import Settings
 from broker.errors import BadSetting
 from broker.jobs import JobKind
+from broker.values import PayloadLog
 
 #: The seed's names and defaults, but for the address: ours is reachable from this machine only.
 SEED = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from broker import log
-from broker.config import PayloadLog
 from broker.log import LineFile, LogWriter, ProgramLog, RequestLog, redacted, remove_logs
+from broker.values import PayloadLog
 from tests.support.builders import NOW
 from tests.support.running import run
 

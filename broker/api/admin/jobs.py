@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from broker import chores
 from broker.api.admin.webhooks import webhook_shown
@@ -16,16 +16,19 @@ from broker.api.admin.wire import (
     JobShown,
     LateResult,
 )
+from broker.api.calling import caller_of_request
 from broker.api.deps import Deps
 from broker.api.waits import Waits, parse_wait
 from broker.errors import InvalidValue, NotFound
 from broker.ids import JobId, new_job_id, parse_job_id
 from broker.jobs import Attempt, Job, JobKind, JobState, Payload
+from broker.keys import Caller
 from broker.outputs import Result, picture_names
 from broker.ports import JobFilter, Record
 from broker.submissions import NewJob
 
 _DELETE_BATCH = 100
+Calling = Annotated[Caller, Depends(caller_of_request)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -50,6 +53,7 @@ class JobDoor:
     async def list(
         self,
         request: Request,
+        caller: Calling,
         status: JobState | None = None,
         kind: JobKind | None = None,
         limit: Limit = 100,
@@ -58,7 +62,7 @@ class JobDoor:
         created_before: float | None = None,
     ) -> JobList:
         """List jobs, newest first"""
-        wanted = JobFilter(None, status, kind, created_after, created_before)
+        wanted = JobFilter(caller.only_owner, status, kind, created_after, created_before)
         found = await self._store.page(wanted, limit + 1, _known(cursor) if cursor else None)
         shown = [await self._shown(request, record) for record in found[:limit]]
         has_more = len(found) > limit
@@ -66,10 +70,12 @@ class JobDoor:
             data=shown, has_more=has_more, next_cursor=shown[-1].id if has_more else None
         )
 
-    async def read(self, request: Request, job_id: str, wait: str | None = None) -> JobShown:
+    async def read(
+        self, request: Request, caller: Calling, job_id: str, wait: str | None = None
+    ) -> JobShown:
         """Read one job with its attempts, at once or when it has ended"""
         record = await self._waits.ended(_known(job_id), parse_wait(wait), lambda: True)
-        if record is None:
+        if record is None or not caller.may_see(record.job.owner):
             raise NotFound()
         shown = await self._shown(request, record)
         attempts = [*await self._store.attempts(record.job.id)]
@@ -83,9 +89,9 @@ class JobDoor:
         }
         return shown.model_copy(update=more)
 
-    async def delete(self, job_id: str) -> JobDeleted:
+    async def delete(self, caller: Calling, job_id: str) -> JobDeleted:
         """Cancel a job that has not ended, or delete one that has"""
-        record = await self._find(job_id)
+        record = await self._find(caller, job_id)
         if not record.job.state.is_final:
             await self._queue.cancel(record.job.id, None)
             return JobDeleted(id=record.job.id, outcome="cancelled")
@@ -118,9 +124,9 @@ class JobDoor:
             after = kept[-1] if kept else after
         return Deleted(deleted=count, dry_run=dry_run)
 
-    async def retry(self, request: Request, job_id: str) -> JobShown:
+    async def retry(self, request: Request, caller: Calling, job_id: str) -> JobShown:
         """Try a job that failed or was cancelled again, as a new job that names the old one"""
-        record = await self._find(job_id)
+        record = await self._find(caller, job_id)
         if record.job.state not in (JobState.FAILED, JobState.CANCELLED):
             raise InvalidValue(
                 f"The job is {record.job.state}; only one that failed is tried again."
@@ -142,9 +148,9 @@ class JobDoor:
             await self._media.save_input(await self._media.load_input(old), new)
         return names
 
-    async def _find(self, text: str) -> Record:
+    async def _find(self, caller: Caller, text: str) -> Record:
         record = await self._store.get(_known(text))
-        if record is None:
+        if record is None or not caller.may_see(record.job.owner):
             raise NotFound()
         return record
 

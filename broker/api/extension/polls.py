@@ -73,9 +73,10 @@ class PollDoor:
     async def hello(self, call: Call) -> Reply:
         """Say hello: name, kinds, page state; learn the timers and which leases are over"""
         said = read_model(SayHello, await call.body())
-        worker_id = _worker_id(call)
-        if worker_id == UNNAMED_WORKER:
-            worker_id = new_worker_id()
+        name = _worker_name(call)
+        if name == UNNAMED_WORKER:
+            name = new_worker_id()
+        worker_id = call.caller.worker(name)
         hello = Hello(
             said.name,
             said.version,
@@ -93,7 +94,7 @@ class PollDoor:
             tokens = [LeaseToken(held.lease_token) for held in said.held]
             await self._queue.give_up_others(worker_id, tokens)
         welcome = Welcome(
-            worker_id=worker_id,
+            worker_id=name,
             poll_wait_seconds=self._settings.poll_wait_seconds,
             beat_seconds=self._settings.beat_seconds,
             first_beat_seconds=self._settings.first_beat_seconds,
@@ -106,7 +107,7 @@ class PollDoor:
     async def poll(self, call: Call) -> Reply:
         """Ask for a job; held open until there is one or the wait is over"""
         query = call.query()
-        worker_id = _worker_id(call)
+        worker_id = call.caller.worker(_worker_name(call))
         wait = self._wait(query.get("wait"))
         # What the operator asked while no poll was open must not wait for the end of this one.
         if self._roster.has_directives(worker_id):
@@ -185,7 +186,7 @@ class PollDoor:
         return (head[:-1] + rest).encode()
 
 
-def _worker_id(call: Call) -> WorkerId:
+def _worker_name(call: Call) -> WorkerId:
     given = call.header(b"x-worker-id")
     if given is None:
         return UNNAMED_WORKER
