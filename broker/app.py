@@ -16,11 +16,13 @@ from broker import __version__, chores
 from broker.api.admin.jobs import JobDoor
 from broker.api.admin.keys import KeyDoor
 from broker.api.admin.logs import LogDoor
+from broker.api.admin.pairings import PairingsDoor
 from broker.api.admin.webhooks import WebhookDoor
 from broker.api.admin.workers import WorkerDoor
 from broker.api.deps import Deps
 from broker.api.extension.acts import ActDoor
 from broker.api.extension.pack import PackDoor
+from broker.api.extension.pairing import PairingDoor
 from broker.api.extension.polls import PollDoor
 from broker.api.extension.uploads import UploadDoor
 from broker.api.films import FilmDoor
@@ -51,6 +53,7 @@ from broker.log import LogWriter, ProgramLog, RequestLog
 from broker.media.disk import DiskMedia
 from broker.media.reader import Images
 from broker.notifier import News, Notifier
+from broker.pairing_desk import PairingDesk
 from broker.queue import JobQueue
 from broker.scheduler.runner import Runner
 from broker.secret_file import key_secret
@@ -72,6 +75,7 @@ _LEAN_DOORS = (
     PackDoor,
     ActDoor,
     UploadDoor,
+    PairingDoor,
     FilmDoor,
 )
 
@@ -92,6 +96,7 @@ class Parts(NamedTuple):
     runner: Runner
     log: ProgramLog
     request_log: RequestLog
+    gatekeeper: Gatekeeper
     guard: Guard
 
 
@@ -101,6 +106,8 @@ class Application:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
         self._guard: Guard | None = None
+        #: Who may call, once it has started.
+        self.gatekeeper: Gatekeeper | None = None
         #: Why it did not start or had to stop; the program's exit status follows from it.
         self.exit_code: int | None = None
         #: What stops the server when the store has failed.
@@ -130,7 +137,7 @@ class Application:
                 ring, secret = await _ring_of(settings, clock, store)
                 parts = self._build(settings, clock, log, store, media, ring, secret)
                 async with _started(parts):
-                    self._guard = parts.guard
+                    self._guard, self.gatekeeper = parts.guard, parts.gatekeeper
                     yield parts
             finally:
                 self._guard = None
@@ -150,17 +157,10 @@ class Application:
         queue = JobQueue(store, notifier, roster, clock, settings.timers)
         request_log = RequestLog(settings.log_path, settings.log_payloads)
         notifier.listen(lambda news: _note_end(request_log, clock, news))
-        sweeper = Sweeper(
-            queue,
-            store,
-            media,
-            notifier,
-            clock,
-            log,
-            sweep_seconds=settings.sweep_seconds,
-            min_free_bytes=int(settings.min_free_disk_mib * MIB),
-        )
+        sweeper = _sweeper(settings, queue, store, media, notifier, clock, log)
         queue.expire_overdue = sweeper.expire_overdue
+        gatekeeper = Gatekeeper(ring, clock, settings)
+        links = Links(lambda: gatekeeper.is_required, settings, clock, secret)
         deps = Deps(
             queue,
             store,
@@ -174,16 +174,12 @@ class Application:
             request_log,
             store.outbox,
             ring,
-            Links(ring, settings, clock, secret),
+            links,
+            PairingDesk(ring, clock, lambda: gatekeeper.is_required),
         )
-        lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
-        web = web_of(_ordinary_routers(deps), lean)
-        gatekeeper = Gatekeeper(ring, clock, settings)
-        table = RouteTable([*lean, *ORDINARY_ROUTES])
-        guard = Guard(web, table, settings, clock, log, request_log, gatekeeper)
         keywatch = KeyWatch(ring, notifier, lambda event, what: log.info(event, what=what))
         runner = Runner(store, media, clock, settings, log)
-        sender = _sender(settings, clock, log, store)
+        sender = _sender(settings, clock, log, store, links)
         notifier.listen(sender.hear)
         return Parts(
             settings,
@@ -199,7 +195,8 @@ class Application:
             runner,
             log,
             request_log,
-            guard,
+            gatekeeper,
+            _guard(deps, gatekeeper),
         )
 
     def _fatal(self, log: ProgramLog) -> Callable[[BaseException], None]:
@@ -249,11 +246,44 @@ async def _ring_of(
     return ring, secret
 
 
-def _sender(settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore) -> Sender:
+def _sweeper(
+    settings: Settings,
+    queue: JobQueue,
+    store: SqliteStore,
+    media: DiskMedia,
+    notifier: Notifier,
+    clock: SystemClock,
+    log: ProgramLog,
+) -> Sweeper:
+    return Sweeper(
+        queue,
+        store,
+        media,
+        notifier,
+        clock,
+        log,
+        sweep_seconds=settings.sweep_seconds,
+        min_free_bytes=int(settings.min_free_disk_mib * MIB),
+    )
+
+
+def _guard(deps: Deps, gatekeeper: Gatekeeper) -> Guard:
+    """What stands in front of all routes."""
+    lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
+    web = web_of(_ordinary_routers(deps), lean)
+    table = RouteTable([*lean, *ORDINARY_ROUTES])
+    return Guard(web, table, deps.settings, deps.clock, deps.log, deps.request_log, gatekeeper)
+
+
+def _sender(
+    settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore, links: Links
+) -> Sender:
     post = Post(may_be_private=settings.webhook_allow_private)
     key = read_secret(secret_of(settings))
     base_url = settings.public_base_url or settings.own_url
-    return Sender(store.outbox, store, clock, log, post, key, base_url)
+    return Sender(
+        store.outbox, store, clock, log, post, key, lambda path: base_url + links.signed(path)
+    )
 
 
 def _ordinary_routers(deps: Deps) -> list[APIRouter]:
@@ -264,6 +294,7 @@ def _ordinary_routers(deps: Deps) -> list[APIRouter]:
         WebhookDoor(deps),
         LogDoor(deps),
         KeyDoor(deps),
+        PairingsDoor(deps),
     )
     return [door.router() for door in doors]
 

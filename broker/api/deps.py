@@ -8,6 +8,7 @@ from broker.keyring import KeyRing
 from broker.log import ProgramLog, RequestLog
 from broker.media_ports import ImageReader, MediaStore
 from broker.notifier import Notifier
+from broker.pairing_desk import PairingDesk
 from broker.ports import Clock, Store
 from broker.queue import JobQueue
 from broker.webhooks import Outbox
@@ -28,3 +29,4 @@ class Deps(NamedTuple):
     outbox: Outbox
     ring: KeyRing
     links: Links
+    pairing: PairingDesk

@@ -201,6 +201,8 @@ class Guard:
         found = self._table.find(method, path)
         is_media = found is not None and found[0].door == Door.MEDIA
         is_worker = seen.origin == OUR_EXTENSION and found is not None and _is_for_workers(found[0])
+        if found is not None and found[0].door == Door.PAIRING and not _may_pair(seen):
+            return problem("origin_not_allowed", "Only the extension and programs may pair."), None
         if not is_media and (refused := self._examine_browser(seen, server[1], is_worker)):
             return refused, None
         if method == "OPTIONS" and seen.asks_preflight and seen.origin in self._origins:
@@ -309,7 +311,11 @@ def _see(headers: Headers) -> _Seen:
 
 
 def _is_for_workers(route: Route) -> bool:
-    return route.door == Door.WORKER or route.path == "/health"
+    return route.door in (Door.WORKER, Door.PAIRING) or route.path == "/health"
+
+
+def _may_pair(seen: _Seen) -> bool:
+    return seen.origin in (None, OUR_EXTENSION) and seen.site in (None, b"none")
 
 
 def _examine_body(route: Route, seen: _Seen) -> Problem | None:

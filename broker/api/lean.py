@@ -30,6 +30,8 @@ class Door(StrEnum):
 
     PUBLIC = "public"
     MEDIA = "media"
+    #: No key is asked for, but no web page and no other extension comes through, wherever it is allowed otherwise.
+    PAIRING = "pairing"
     CLIENT = "client"
     WORKER = "worker"
     ADMIN = "admin"

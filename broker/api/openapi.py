@@ -74,6 +74,9 @@ _HEADERS: Mapping[Door, tuple[QueryParam, ...]] = {
         QueryParam("If-Range", {"type": "string"}),
         QueryParam("If-None-Match", {"type": "string"}),
     ),
+    Door.PAIRING: (
+        QueryParam("X-Pairing-Nonce", {"type": "string"}, "To hear of a pairing: what began it."),
+    ),
     Door.WORKER: (
         QueryParam("X-Worker-Id", {"type": "string"}, "Who polls."),
         QueryParam("X-Lease-Token", {"type": "string"}, "Where it does not stand in the body."),

@@ -21,4 +21,7 @@ ORDINARY_ROUTES = [
     Route("POST", "/keys", Door.ADMIN, JSON_BODY),
     Route("POST", "/keys/{key_id}/rotate", Door.ADMIN),
     Route("DELETE", "/keys/{key_id}", Door.ADMIN),
+    Route("GET", "/pairings", Door.ADMIN, is_noted=False),
+    Route("POST", "/pairings/{pairing_id}/confirm", Door.ADMIN, JSON_BODY),
+    Route("DELETE", "/pairings/{pairing_id}", Door.ADMIN),
 ]

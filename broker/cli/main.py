@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Callable, Sequence
 
+from broker.cli import keys, pair
 from broker.cli.doctor import examine
-from broker.cli.keys import add_commands, run
 from broker.cli.serve import serve
 from broker.cli.webhook_secret import tell_secret
 
@@ -19,11 +19,14 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser(
         "webhook-secret", help="print the secret by which receivers verify webhooks"
     )
-    add_commands(commands.add_parser("keys", help="make, list and end keys"))
+    keys.add_commands(commands.add_parser("keys", help="make, list and end keys"))
+    pair.add_arguments(commands.add_parser("pair", help="let in a worker that shows a code"))
     deeds: dict[str, Callable[[], int]] = {
         "serve": serve,
         "doctor": examine,
         "webhook-secret": tell_secret,
     }
     asked = parser.parse_args(arguments)
-    return run(asked) if asked.command == "keys" else deeds[asked.command]()
+    if asked.command == "keys":
+        return keys.run(asked)
+    return pair.run(asked) if asked.command == "pair" else deeds[asked.command]()

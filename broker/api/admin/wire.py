@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from broker.api.present import WorkerShown
 from broker.keys import Scope
+from broker.pairing import PairingState
 from broker.workers import Directive
 
 PREVIEW_CHARS = 200
@@ -183,7 +184,7 @@ class KeyShown(BaseModel):
 class KeyMade(KeyShown):
     """A new key with its text"""
 
-    key: str
+    key: str = Field(repr=False)
 
 
 class KeyList(BaseModel):
@@ -191,3 +192,37 @@ class KeyList(BaseModel):
 
     object: str = "list"
     data: list[KeyShown]
+
+
+class ConfirmPairing(BaseModel):
+    """The owner's yes"""
+
+    #: As the worker shows it; blanks do not count.
+    code: Annotated[str, Field(max_length=20)]
+    #: Whose jobs the worker's key makes it part of; without it the key is its own.
+    owner: Name | None = None
+    #: What the key is called; without it as the worker calls itself.
+    label: Name | None = None
+
+
+class PairingShown(BaseModel):
+    """A worker that asks to be let in"""
+
+    id: str
+    object: Literal["pairing"] = "pairing"
+    state: PairingState
+    name: str
+    words: list[str]
+    #: Where it called from.
+    address: str
+    #: How many wrong codes it survives.
+    tries_left: int
+    #: Unix seconds.
+    expires_at: float
+
+
+class PairingList(BaseModel):
+    """The workers that wait to be let in, the oldest first"""
+
+    object: Literal["list"] = "list"
+    data: list[PairingShown]
