@@ -46,13 +46,13 @@ class Settings:
     auth: values.Auth = _setting(values.Auth.AUTO, values.auth, "auto or required")
     #: Keys of the operator's own, for containers: each at least 24 characters long.
     client_keys: tuple[str, ...] = _setting(
-        (), values.keys, "keys of 24 characters or more, separated by commas", is_secret=True
+        (), values.keys, "keys of at least 24 plain characters, separated by commas", is_secret=True
     )
     worker_keys: tuple[str, ...] = _setting(
-        (), values.keys, "keys of 24 characters or more, separated by commas", is_secret=True
+        (), values.keys, "keys of at least 24 plain characters, separated by commas", is_secret=True
     )
     admin_keys: tuple[str, ...] = _setting(
-        (), values.keys, "keys of 24 characters or more, separated by commas", is_secret=True
+        (), values.keys, "keys of at least 24 plain characters, separated by commas", is_secret=True
     )
     #: How long a link to a film or image can be opened without a key, where keys are asked for.
     link_hours: float = _setting(24.0, values.seconds, "hours, more than 0")
@@ -132,13 +132,16 @@ class Settings:
                 )
         if self.webhook_url and not self.webhook_allow_private and is_private(self.webhook_url):
             raise BadSetting("WEBHOOK_URL is a private address: set WEBHOOK_ALLOW_PRIVATE=1 too.")
+        chosen = [*self.client_keys, *self.worker_keys, *self.admin_keys]
+        if len(set(chosen)) < len(chosen):
+            raise BadSetting("CLIENT_KEYS, WORKER_KEYS, ADMIN_KEYS: one key stands there twice.")
 
     def check_keys(self, *, has_keys: bool) -> None:
         """Raises `BadSetting` where more than this machine can connect, and nobody would be asked for a key."""
         if not (self.is_loopback or has_keys or self.dangerously_allow_open_network):
             raise BadSetting(
                 f"SERVER_HOST={self.server_host} would let everybody on the network use your account, and "
-                "no key has been created. Create one (python -m broker keys create --scope admin), use "
+                "no key is in force. Create one (python -m broker keys create --scope admin), use "
                 "127.0.0.1, or set DANGEROUSLY_ALLOW_OPEN_NETWORK=1 if you mean it."
             )
 

@@ -4,6 +4,7 @@ Kept in memory beside the database, because every call asks; read anew every sec
 keys of its own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from broker.keys import (
     KeyShelf,
     Limits,
     Scope,
+    check_terms,
     hash_key,
     is_same,
     mint,
@@ -29,6 +31,8 @@ from broker.ports import Clock
 
 #: How long a worker's key lasts unless it is used; an unused one of these has been forgotten by its owner.
 WORKER_KEY_DAYS = 180.0
+MAX_DAYS = 36_500
+MAX_GRACE_SECONDS = 365 * DAY_SECONDS
 #: Last use is noted to this.
 USE_SECONDS = 60.0
 
@@ -39,6 +43,7 @@ class NewKey(NamedTuple):
     scope: Scope
     owner: Owner | None = None
     label: str = ""
+    #: None: a worker's as long as it is used, any other for ever.
     days: float | None = None
     limits: Limits = NO_LIMITS
 
@@ -48,6 +53,10 @@ class Minted(NamedTuple):
 
     key: Key
     text: str
+
+    def __repr__(self) -> str:
+        """Without the text, so that it gets into no log by accident."""
+        return f"Minted({self.key.id})"
 
 
 class KeyRing:
@@ -61,10 +70,19 @@ class KeyRing:
         self._chosen = {key.hash: key for key in chosen}
         self._keys: dict[KeyId, Key] = {}
         self._used_at: dict[KeyId, float] = {}
+        #: Those that were in force at the last reading.
+        self._live: frozenset[KeyId] = frozenset()
+        #: What is being read must not take the place of what is written meanwhile.
+        self._alone = asyncio.Lock()
 
     @property
     def all(self) -> Sequence[Key]:
         return [*self._chosen.values(), *self._keys.values()]
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there ever was one. That it has ended is no reason to let everybody in."""
+        return bool(self._chosen or self._keys)
 
     @property
     def has_live_keys(self) -> bool:
@@ -86,13 +104,21 @@ class KeyRing:
         return key
 
     async def load(self) -> Sequence[KeyId]:
-        """Reads the keys anew, and notes their use; returns those that are no longer in force."""
-        before, now = self._keys, self._clock.now()
-        self._keys = {key.id: key for key in await self._shelf.all()}
+        """Reads the keys anew; returns those that have ended since the last time."""
+        async with self._alone:
+            self._keys = {key.id: key for key in await self._shelf.all()}
+        now, before = self._clock.now(), self._live
+        self._live = frozenset(key.id for key in self._keys.values() if key.is_live(now))
+        return sorted(before - self._live)
+
+    async def note_use(self) -> None:
+        """Writes down which keys were used lately; those that last as long as they are used last longer."""
         for key_id, used_at in list(self._used_at.items()):
-            await self._note_use(key_id, used_at)
-        was_live = [key.id for key in before.values() if key.revoked_at is None]
-        return [i for i in was_live if i not in self._keys or not self._keys[i].is_live(now)]
+            key = self._keys.get(key_id)
+            if key is not None and used_at - (key.last_used_at or 0.0) >= USE_SECONDS:
+                async with self._alone:
+                    await self._shelf.note_use(key_id, used_at)
+                    self._keys[key_id] = key.used(used_at)
 
     async def create(self, new: NewKey) -> Minted:
         """Makes a key. It is in force when this returns."""
@@ -101,15 +127,19 @@ class KeyRing:
         return minted
 
     async def rotate(self, key_id: KeyId, grace_seconds: float = 0.0) -> Minted:
-        """A new key for the same holder; the old one lasts for the grace. Raises `NotFound`."""
+        """A new key for the same holder; the old one lasts for the grace, and no longer than it would have.
+
+        Raises `NotFound`, and `InvalidValue` for one that has ended.
+        """
         old, now = self._known(key_id), self._clock.now()
-        minted = minted_key(
-            NewKey(old.scope, old.owner, old.label, None, old.limits), self._secret, now
-        )
-        renewed = minted.key._replace(expires_at=_renewed(old, now))
-        await self._put(renewed)
-        await self._put(old._replace(expires_at=now + grace_seconds))
-        return Minted(renewed, minted.text)
+        if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
+            raise InvalidValue("The grace: 0 to 8760 hours.", param="grace_hours")
+        if not old.is_live(now):
+            raise InvalidValue(f"{key_id} has ended: create a key.", param="key_id")
+        new = NewKey(old.scope, old.owner, old.label, _days(old), old.limits)
+        minted = minted_key(new, self._secret, now)
+        await self._put(minted.key, old.over(now + grace_seconds))
+        return minted
 
     async def revoke(self, key_id: KeyId) -> Key:
         """Ends a key for good. Raises `NotFound`."""
@@ -119,24 +149,28 @@ class KeyRing:
             await self._put(key)
         return key
 
+    async def forget(self, key_id: KeyId) -> None:
+        """Drops a key that has ended. Raises `NotFound`, and `InvalidValue` for one that is in force."""
+        if self._known(key_id).is_live(self._clock.now()):
+            raise InvalidValue(f"{key_id} is in force: revoke it first.", param="key_id")
+        async with self._alone:
+            await self._shelf.forget(key_id)
+            del self._keys[key_id]
+
     def _known(self, key_id: KeyId) -> Key:
+        if any(key.id == key_id for key in self._chosen.values()):
+            raise InvalidValue(f"{key_id} is set by the environment: change it there.")
         key = self._keys.get(key_id)
         if key is None:
             raise NotFound(f"There is no key {key_id[:20]!r}.")
         return key
 
-    async def _put(self, key: Key) -> None:
-        await self._shelf.put(key)
-        self._keys[key.id] = key
-
-    async def _note_use(self, key_id: KeyId, used_at: float) -> None:
-        key = self._keys.get(key_id)
-        if key is None or used_at - (key.last_used_at or 0.0) < USE_SECONDS:
-            return
-        expires_at = key.expires_at
-        if key.scope == Scope.WORKER and expires_at is not None:
-            expires_at = max(expires_at, used_at + WORKER_KEY_DAYS * DAY_SECONDS)
-        await self._put(key._replace(last_used_at=used_at, expires_at=expires_at))
+    async def _put(self, *keys: Key) -> None:
+        async with self._alone:
+            await self._shelf.put(*keys)
+            self._keys |= {key.id: key for key in keys}
+            # A key that comes and goes between two readings has ended all the same.
+            self._live |= {key.id for key in keys}
 
 
 def caller_of(key: Key) -> Caller:
@@ -149,9 +183,11 @@ def minted_key(new: NewKey, secret: bytes, now: float) -> Minted:
     named = read_key(text)
     assert named is not None
     key_id = named[1]
-    days = WORKER_KEY_DAYS if new.days is None and new.scope == Scope.WORKER else new.days
-    if days is not None and not 0 < days < 36_500:
-        raise InvalidValue("days: more than 0.", param="days")
+    lasts_by_use = new.days is None and new.scope == Scope.WORKER
+    days = WORKER_KEY_DAYS if lasts_by_use else new.days
+    if days is not None and not 0 < days < MAX_DAYS:
+        raise InvalidValue(f"days: more than 0, less than {MAX_DAYS}.", param="days")
+    check_terms(new.label, new.owner, new.limits)
     key = Key(
         key_id,
         new.scope,
@@ -161,6 +197,7 @@ def minted_key(new: NewKey, secret: bytes, now: float) -> Minted:
         hash_key(secret, text),
         now,
         expires_at=None if days is None else now + days * DAY_SECONDS,
+        idle_seconds=WORKER_KEY_DAYS * DAY_SECONDS if lasts_by_use else None,
         limits=new.limits,
     )
     return Minted(key, text)
@@ -176,5 +213,8 @@ def chosen_key(scope: Scope, text: str, secret: bytes) -> Key:
     return Key(key_id, scope, Owner(key_id), "from the environment", hashed, 0.0)
 
 
-def _renewed(old: Key, now: float) -> float | None:
-    return None if old.expires_at is None else now + (old.expires_at - old.created_at)
+def _days(old: Key) -> float | None:
+    """How long a key in the place of this one is to last."""
+    if old.idle_seconds is not None or old.expires_at is None:
+        return None
+    return (old.expires_at - old.created_at) / DAY_SECONDS

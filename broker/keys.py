@@ -9,12 +9,12 @@ import hmac
 import secrets
 import string
 import zlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, NewType, Protocol
 
-from broker.errors import LimitReached
-from broker.ids import LOCAL_OWNER, Owner, WorkerId
+from broker.errors import InvalidValue, LimitReached, ModelNotFound
+from broker.ids import LOCAL_OWNER, LeaseToken, Owner, WorkerId
 
 KeyId = NewType("KeyId", str)
 KeyHash = NewType("KeyHash", str)
@@ -22,6 +22,8 @@ KeyHash = NewType("KeyHash", str)
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_CHARS, _SECRET_CHARS, _CHECK_CHARS = 8, 43, 6
 DAY_SECONDS = 86_400.0
+_MAX_NAME_CHARS = 100
+_MAX_COUNT = 1_000_000
 #: A key that an operator chose, for containers, must be at least this long.
 MIN_CHOSEN_CHARS = 24
 
@@ -44,12 +46,22 @@ class Limits(NamedTuple):
     per_minute: int | None = None
     #: Jobs that have not ended.
     open_jobs: int | None = None
-    #: Jobs created within 24 hours.
+    #: Jobs made on one day, from midnight UTC.
     daily_jobs: int | None = None
     models: tuple[str, ...] | None = None
 
+    @property
+    def counts_jobs(self) -> bool:
+        return self.open_jobs is not None or self.daily_jobs is not None
+
 
 NO_LIMITS = Limits()
+
+
+def check_model(limits: Limits, name: str, meant: Callable[[str], str] = str) -> None:
+    """Raises `ModelNotFound` for a model that is not among the key's. `meant` knows which names are one model."""
+    if limits.models is not None and meant(name) not in map(meant, limits.models):
+        raise ModelNotFound(f"This key is for {', '.join(limits.models)}.", param="model")
 
 
 class Usage(NamedTuple):
@@ -83,10 +95,25 @@ class Key(NamedTuple):
     revoked_at: float | None = None
     #: To the minute.
     last_used_at: float | None = None
+    #: Each use makes it last so long again; None: it ends when it ends, however much it is used.
+    idle_seconds: float | None = None
     limits: Limits = NO_LIMITS
 
     def is_live(self, now: float) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def used(self, at: float) -> "Key":
+        """The key after a use."""
+        if self.idle_seconds is None or self.expires_at is None:
+            return self._replace(last_used_at=at)
+        return self._replace(
+            last_used_at=at, expires_at=max(self.expires_at, at + self.idle_seconds)
+        )
+
+    def over(self, at: float) -> "Key":
+        """The key with its end at this moment, or when it would have ended anyway."""
+        ends_at = at if self.expires_at is None else min(at, self.expires_at)
+        return self._replace(expires_at=ends_at, idle_seconds=None)
 
 
 class Caller(NamedTuple):
@@ -99,8 +126,10 @@ class Caller(NamedTuple):
     limits: Limits = NO_LIMITS
 
     def may_see(self, owner: Owner) -> bool:
-        """Whether what belongs to this owner is there for the caller at all."""
-        return self.scope in (None, Scope.ADMIN) or self.owner == owner
+        """Whether what belongs to this owner is there for the caller at all. A worker sees what it is handed."""
+        if self.scope == Scope.CLIENT:
+            return self.owner == owner
+        return self.scope in (None, Scope.ADMIN)
 
     @property
     def only_owner(self) -> Owner | None:
@@ -111,10 +140,19 @@ class Caller(NamedTuple):
         """What a worker is known by: nobody with another key can speak in its name."""
         return name if self.key_id is None else WorkerId(f"{self.key_id}:{name}")
 
+    def lease(self, token: LeaseToken) -> LeaseToken:
+        """A lease token as it counts here: it opens nothing for the holder of another key."""
+        return bound(self.key_id, token)
+
 
 def is_of(key_id: KeyId, worker_id: WorkerId) -> bool:
     """Whether a worker calls with this key."""
     return worker_id.startswith(f"{key_id}:")
+
+
+def bound(key_id: KeyId | None, token: LeaseToken) -> LeaseToken:
+    """The token of a lease that was handed out to this key."""
+    return token if key_id is None else LeaseToken(f"{key_id}:{token}")
 
 
 #: While no key is asked for, whoever the guard lets in.
@@ -127,8 +165,29 @@ class KeyShelf(Protocol):
     def all(self) -> Awaitable[Sequence[Key]]:
         """Every key there ever was, oldest first."""
 
-    def put(self, key: Key) -> Awaitable[None]:
-        """Keeps a new key, or a changed one in the place of what it was."""
+    def put(self, *keys: Key) -> Awaitable[None]:
+        """Keeps new keys, and changed ends of others: all or none. What is revoked stays so, whoever writes next."""
+
+    def note_use(self, key_id: KeyId, at: float) -> Awaitable[None]:
+        """Notes the use of a key that has not been revoked meanwhile, as `Key.used` says."""
+
+    def forget(self, key_id: KeyId) -> Awaitable[None]:
+        """Drops a key from the list."""
+
+
+def check_terms(label: str, owner: str | None, limits: Limits) -> None:
+    """Raises `InvalidValue` for what no key can have."""
+    for param, name in (("label", label), ("owner", owner or "")):
+        if len(name) > _MAX_NAME_CHARS or not name.isprintable():
+            raise InvalidValue(
+                f"{param}: at most {_MAX_NAME_CHARS} visible characters.", param=param
+            )
+    for param in ("per_minute", "open_jobs", "daily_jobs"):
+        count = getattr(limits, param)
+        if count is not None and not 1 <= count <= _MAX_COUNT:
+            raise InvalidValue(f"{param}: from 1 to {_MAX_COUNT}.", param=param)
+    if limits.models is not None and not all(limits.models or ("",)):
+        raise InvalidValue("models: names, or nothing for all of them.", param="models")
 
 
 def mint(scope: Scope) -> str:

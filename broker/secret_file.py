@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from broker.errors import StartRefused
 def key_secret(settings: Settings) -> bytes:
     """What keys are hashed and links are signed with. Whoever loses it has to make new keys."""
     path = Path(f"{settings.db_path}.key-secret")
-    return bytes.fromhex(kept_secret(path, _check_hex, lambda: secrets.token_hex(32)))
+    text = kept_secret(path, "the secret of keys", _check_hex, lambda: secrets.token_hex(32))
+    return bytes.fromhex(text)
 
 
 def _check_hex(text: str) -> None:
@@ -20,39 +22,58 @@ def _check_hex(text: str) -> None:
         raise ValueError
 
 
-def kept_secret(path: Path, check: Callable[[str], object], make: Callable[[], str]) -> str:
+def kept_secret(
+    path: Path, what: str, check: Callable[[str], object], make: Callable[[], str]
+) -> str:
     """What the file holds; where there is none, a new secret that is then in it.
 
-    `check` raises `ValueError` for what is no such secret. Raises `StartRefused` for a file that will not do.
+    `what` names it, `check` raises `ValueError` for what is none. Raises `StartRefused` for a file that will not do.
     """
     try:
-        return _read(path, check) or _written(path, make())
+        if not path.exists():
+            _write(path, make())
+        return _read(path, what, check)
     except OSError as error:
         raise StartRefused(f"{path} cannot be used: {error.strerror}.") from error
 
 
-def _read(path: Path, check: Callable[[str], object]) -> str | None:
+def _read(path: Path, what: str, check: Callable[[str], object]) -> str:
     try:
         secret = path.read_text(encoding="ascii").strip()
         check(secret)
-    except FileNotFoundError:
-        return None
     except ValueError:
         raise StartRefused(
-            f"{path} does not hold such a secret. Put it right, or remove it for a new one."
+            f"{path} does not hold {what}. Put it right, or remove it for a new one."
         ) from None
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise StartRefused(f"{path} can be read by others: chmod 600 {path}")
     return secret
 
 
-def _written(path: Path, secret: str) -> str:
-    """Nobody finds half a secret after a crash."""
+def _write(path: Path, secret: str) -> None:
+    """Nobody finds half a secret after a crash; of two that are made at once, the first stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(f"{path}.{os.getpid()}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(f"{secret}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    return secret
+    number, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        with open(number, "w", encoding="ascii") as file:
+            file.write(f"{secret}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _put_in_place(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links.
+        os.replace(part, path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)

@@ -86,8 +86,10 @@ def secret(value: str) -> str:
 
 def keys(value: str) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in value.split(",") if key.strip())
-    if any(len(key) < MIN_CHOSEN_CHARS for key in keys):
-        raise ValueError
+    for key in keys:
+        # What a header cannot carry is no key.
+        if len(key) < MIN_CHOSEN_CHARS or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError
     return keys
 
 

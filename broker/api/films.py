@@ -52,10 +52,10 @@ class FilmDoor:
         return [
             _route("/videos/{file_name}", Door.MEDIA, self.read, _FILM_TYPES),
             _route("/images/{file_name}", Door.MEDIA, self.read_picture, _PICTURE_TYPES),
-            _route("/jobs/{job_id}/late.mp4", Door.ADMIN, self.read_late, _FILM_TYPES),
+            _route("/jobs/{job_id}/late.mp4", Door.MEDIA, self.read_late, _FILM_TYPES),
             _route(
                 "/jobs/{job_id}/late/{file_name}",
-                Door.ADMIN,
+                Door.MEDIA,
                 self.read_late_picture,
                 _PICTURE_TYPES,
             ),
@@ -86,14 +86,14 @@ class FilmDoor:
 
     async def read_late(self, call: Call) -> Reply | None:
         """Download a video that came after its job had ended"""
-        record = await self._find(call.params["job_id"])
+        record = await self._open(call, call.params["job_id"])
         if record is None or record.late is None or record.job.kind != JobKind.VIDEO:
             raise NotFound("There is no late video of this job.")
         return await self._serve(call, _film(f"{record.job.id}.late", record.late, record.job.id))
 
     async def read_late_picture(self, call: Call) -> Reply | None:
         """Download an image that came after its job had ended"""
-        record = await self._find(call.params["job_id"])
+        record = await self._open(call, call.params["job_id"])
         ending = call.params["file_name"]
         found = _picture(f"{record.job.id}.late", record.late, ending) if record else None
         if found is None:

@@ -41,22 +41,25 @@ class Gatekeeper:
     @property
     def is_required(self) -> bool:
         """Whether a key is asked for."""
-        return self._is_always_required or self._ring.has_live_keys
+        return self._is_always_required or self._ring.has_keys
+
+    @property
+    def has_live_keys(self) -> bool:
+        return self._ring.has_live_keys
 
     def caller(self, route: Route, headers: Headers, query: bytes, address: str) -> Caller:
         """Who calls. Raises a `BrokerError` for whom this route is not."""
         if not self.is_required:
             return LOCAL
         _refuse_key_in_url(query)
-        scopes = SCOPES.get(route.door)
-        text = _key_in(headers)
-        if scopes is None and text is None:
-            return STRANGER
+        scopes, text = SCOPES.get(route.door), _key_in(headers)
         key = self._ring.find(text) if text else None
         if key is None:
-            if scopes is None:
+            refusal = self._refusal(address, has_key=text is not None)
+            # Where nobody is asked a key that is not in force opens nothing more, but is counted.
+            if scopes is None and not isinstance(refusal, LimitReached):
                 return STRANGER
-            raise self._refusal(address, has_key=text is not None)
+            raise refusal
         if scopes is not None and key.scope not in scopes:
             wanted = " or ".join(sorted(scopes))
             raise NotInScope(f"This needs a key of the scope {wanted}; this one has {key.scope}.")

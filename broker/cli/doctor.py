@@ -8,12 +8,16 @@ import sqlite3
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.clock import SystemClock
 from broker.config import Settings
 from broker.errors import StartRefused
+from broker.keys import Scope
+from broker.store.sqlite.keyshelf import read_keys
 
 MIB = 1024 * 1024
 
@@ -44,9 +48,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _folder("LOG_PATH", settings.log_path)
     yield _folder("DB_PATH", settings.db_path.parent)
     yield _disk(settings)
+    yield _keys(settings)
     health = _health(settings)
     if health is None:
         yield _port(settings)
+        return
+    if "version" not in health:
+        yield Finding(True, "broker", "running; what it does is told to an admin key alone")
         return
     yield Finding(True, "broker", f"running, version {health['version']}")
     yield _workers(health)
@@ -58,6 +66,18 @@ def _folder(name: str, folder: Path) -> Finding:
         return Finding(os.access(parent, os.W_OK), name, f"{folder} will be created")
     can_write = os.access(folder, os.W_OK | os.X_OK)
     return Finding(can_write, name, f"{folder} {'can' if can_write else 'cannot'} be written")
+
+
+def _keys(settings: Settings) -> Finding:
+    made, now = read_keys(settings.db_path), SystemClock().now()
+    counts = Counter(key.scope for key in made if key.is_live(now))
+    counts[Scope.CLIENT] += len(settings.client_keys)
+    counts[Scope.WORKER] += len(settings.worker_keys)
+    counts[Scope.ADMIN] += len(settings.admin_keys)
+    told = ", ".join(f"{counts[scope]} {scope}" for scope in Scope)
+    if made or counts.total() or settings.requires_key:
+        return Finding(bool(counts.total()), "keys", f"required; in force are {told}")
+    return Finding(True, "keys", "not required: there is none")
 
 
 def _disk(settings: Settings) -> Finding:
@@ -93,7 +113,7 @@ def _health(settings: Settings) -> dict[str, object] | None:
             found = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None
-    return found if isinstance(found, dict) and "waiting_polls" in found else None
+    return found if isinstance(found, dict) and "status" in found else None
 
 
 def _workers(health: dict[str, object]) -> Finding:

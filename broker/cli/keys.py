@@ -37,6 +37,10 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument("--grace-hours", type=float, default=0.0, help="how long the old one lasts")
     revoke = deeds.add_parser("revoke", help="end a key, within a second")
     revoke.add_argument("id")
+    forget = deeds.add_parser(
+        "forget", help="drop a key that has ended from the list; without any, none is asked for"
+    )
+    forget.add_argument("id")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -53,7 +57,8 @@ def run(asked: argparse.Namespace) -> int:
 
 
 async def _create(ring: KeyRing, asked: argparse.Namespace) -> int:
-    models = tuple(asked.models.split(",")) if asked.models else None
+    names = [name.strip() for name in (asked.models or "").split(",")]
+    models = tuple(name for name in names if name) or None
     limits = Limits(asked.per_minute, asked.open_jobs, asked.daily_jobs, models)
     owner = Owner(asked.owner) if asked.owner else None
     new = NewKey(Scope(asked.scope), owner, asked.label, asked.days, limits)
@@ -87,11 +92,19 @@ async def _revoke(ring: KeyRing, asked: argparse.Namespace) -> int:
     return 0
 
 
+async def _forget(ring: KeyRing, asked: argparse.Namespace) -> int:
+    await ring.load()
+    await ring.forget(KeyId(asked.id))
+    print(f"{asked.id} is forgotten.")
+    return 0
+
+
 _DEEDS: dict[str, Any] = {
     "create": _create,
     "list": _list,
     "rotate": _rotate,
     "revoke": _revoke,
+    "forget": _forget,
 }
 
 

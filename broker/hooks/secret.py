@@ -13,4 +13,6 @@ def secret_of(settings: Settings) -> str:
     if settings.webhook_secret is not None:
         return settings.webhook_secret
     path = Path(f"{settings.db_path}.webhook-secret")
-    return kept_secret(path, read_secret, lambda: written_secret(secrets.token_bytes(32)))
+    return kept_secret(
+        path, "a webhook secret", read_secret, lambda: written_secret(secrets.token_bytes(32))
+    )

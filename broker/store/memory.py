@@ -93,7 +93,8 @@ class MemoryStore:
         *,
         oldest_first: bool = False,
     ) -> Sequence[Record]:
-        if after is not None and after not in self._jobs:
+        behind = self._jobs.get(after) if after else None
+        if after and (behind is None or wanted.owner not in (None, behind.owner)):
             raise NotFound(f"There is no job {after} to continue behind.")
         ordered = list(self._jobs) if oldest_first else list(self._jobs)[::-1]
         rest = ordered[ordered.index(after) + 1 :] if after else ordered
@@ -152,7 +153,7 @@ class MemoryStore:
     ) -> Job:
         if key is not None and (earlier := self._found(key, job)):
             return earlier
-        if limits != NO_LIMITS:
+        if limits.counts_jobs:
             self._keep_to(limits, job)
         self._jobs[job.id] = job
         self._payloads[job.id] = payload

@@ -12,5 +12,19 @@ class MemoryKeyShelf:
     async def all(self) -> Sequence[Key]:
         return list(self._keys.values())
 
-    async def put(self, key: Key) -> None:
-        self._keys[key.id] = key
+    async def put(self, *keys: Key) -> None:
+        for key in keys:
+            before = self._keys.get(key.id, key)
+            self._keys[key.id] = before._replace(
+                expires_at=key.expires_at,
+                idle_seconds=key.idle_seconds,
+                revoked_at=before.revoked_at or key.revoked_at,
+            )
+
+    async def note_use(self, key_id: KeyId, at: float) -> None:
+        key = self._keys.get(key_id)
+        if key is not None and key.revoked_at is None:
+            self._keys[key_id] = key.used(at)
+
+    async def forget(self, key_id: KeyId) -> None:
+        self._keys.pop(key_id, None)

@@ -1,12 +1,16 @@
 """Make, list, change and end keys. A key's text is answered once, when it is made."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from broker.api.admin.wire import CreateKey, KeyList, KeyMade, KeyShown
 from broker.api.deps import Deps
 from broker.ids import Owner
 from broker.keyring import Minted, NewKey
 from broker.keys import Key, KeyId, Limits
+
+Grace = Annotated[float, Query(ge=0, le=8760)]
 
 
 class KeyDoor:
@@ -35,7 +39,7 @@ class KeyDoor:
             await self._ring.create(NewKey(asked.scope, owner, asked.label, asked.days, limits))
         )
 
-    async def rotate(self, key_id: str, grace_hours: float = 0.0) -> KeyMade:
+    async def rotate(self, key_id: str, grace_hours: Grace = 0.0) -> KeyMade:
         """Make a new key in the place of one, which lasts for the grace"""
         return self._made(await self._ring.rotate(KeyId(key_id), grace_hours * 3600.0))
 

@@ -16,9 +16,11 @@ from broker.api.deps import Deps
 from broker.api.forms import ClientForm
 from broker.api.inputs import replaced, save_images, submit_with_images
 from broker.api.lean import Call
-from broker.errors import InvalidValue, ModelNotFound, NotFound
+from broker.api.openai.models import meant
+from broker.errors import InvalidValue, NotFound
 from broker.ids import new_job_id
 from broker.jobs import Job, JobKind, OnLost, Payload
+from broker.keys import check_model
 from broker.notifier import News, Watch
 from broker.repeats import RequestKey
 from broker.submissions import NewJob
@@ -113,10 +115,8 @@ class Intake:
             yield Ticket(await self._caught_up(job, watch), watch)
 
     async def _new_job(self, call: Call, sent: Sent, order: Order) -> NewJob:
-        settings, models = self._settings, call.caller.limits.models
-        if models is not None and order.model not in models:
-            told = f"This key is for {', '.join(models)}."
-            raise ModelNotFound(told, param="model")
+        settings = self._settings
+        check_model(call.caller.limits, order.model, meant)
         receiver = receiver_of(
             order.webhook_url, settings.webhook_url, may_be_private=settings.webhook_allow_private
         )

@@ -132,7 +132,7 @@ class SqliteStore:
         conditions, values = _conditions(wanted)
         if after is not None:
             behind = await self._read(_SQL["job"], (after,))
-            if not behind:
+            if not behind or wanted.owner not in (None, rows.to_job(behind[0]).owner):
                 raise NotFound(f"There is no job {after} to continue behind.")
             conditions.append("n > ?" if oldest_first else "n < ?")
             values.append(behind[0][0])
@@ -222,7 +222,7 @@ def _add(
 ) -> Job:
     if key is not None and key.joins and (earlier := _found(key, job, db)):
         return earlier
-    if limits != NO_LIMITS:
+    if limits.counts_jobs:
         _keep_to(limits, job, db, tally)
     number = db.execute(_SQL["add_job"], rows.from_job(job)).lastrowid
     db.execute(_SQL["add_payload"], (number, *rows.from_payload(payload)))

@@ -121,7 +121,8 @@ class ResponseDoor:
             await tell(call, events, question, after)
             return None
         if wait_seconds and not kept.record.job.state.is_final:
-            await self._waits.ended(kept.record.job.id, wait_seconds, call.is_alive)
+            job_id = kept.record.job.id
+            await self._waits.ended(call.caller, job_id, wait_seconds, call.is_alive)
             kept = await self._shelf.find(call.caller, kept.record.job.id)
         return _reply(await self._shelf.shown(kept))
 

@@ -117,7 +117,7 @@ class Reading:
         """The job of the path; as it has ended, where the client waits for that. Raises `NotFound`."""
         job_id = id_of(call.params["job_id"])
         seconds = wait_of(call) if wait_seconds is None else wait_seconds
-        record = call.visible(await self._waits.ended(job_id, seconds, call.is_alive))
+        record = await self._waits.ended(call.caller, job_id, seconds, call.is_alive)
         if record is None or record.job.kind != JobKind.VIDEO:
             raise NotFound()
         return record

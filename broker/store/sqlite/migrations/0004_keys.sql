@@ -12,6 +12,8 @@ CREATE TABLE keys (
     expires_at   REAL,
     revoked_at   REAL,
     last_used_at REAL,
+    -- How long each use makes it last again.
+    idle_seconds REAL,
     -- Per minute, open jobs, jobs a day, models: as JSON text.
     limits       TEXT NOT NULL
 ) STRICT;
