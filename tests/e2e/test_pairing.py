@@ -40,9 +40,11 @@ NEIGHBOUR = {
 }
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
-    folder = tmp_path_factory.mktemp("broker")
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """For each test its own: pairings are counted by address."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
     with BrokerProcess(folder, sweep_seconds=0.2, auth="required", admin_keys=ADMIN) as process:
         yield process
 

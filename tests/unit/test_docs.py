@@ -299,6 +299,9 @@ CALLS = {
     "`POST /extension/complete/chat`": [wire.CompleteChat],
     "`POST /extension/error`": [wire.ReportError],
     "`POST /extension/release`": [wire.ReleaseJob],
+    "`POST /extension/pair`": [wire.StartPairing, wire.PairingBegun],
+    "`GET /extension/pair/{pairing_id}`": [wire.PairingSeen],
+    "`POST /extension/unpair`": [wire.Unpaired],
 }
 QUERY = {"mode", "wait"}
 
