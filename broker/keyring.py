@@ -90,18 +90,21 @@ class KeyRing:
         return bool(self._chosen) or any(key.is_live(now) for key in self._keys.values())
 
     def find(self, text: str) -> Key | None:
-        """The live key with this text. Takes as long for a wrong one as for one that is not there."""
-        hashed, now = hash_key(self._secret, text), self._clock.now()
+        """The key with this text, in force or not. Takes as long for a wrong one as for one that is not there."""
+        hashed = hash_key(self._secret, text)
         if chosen := self._chosen.get(hashed):
             return chosen
         named = read_key(text)
         key = self._keys.get(named[1]) if named else None
-        if not is_same(hashed, key.hash if key else KeyHash("0" * 64)) or key is None:
-            return None
+        return key if is_same(hashed, key.hash if key else KeyHash("0" * 64)) else None
+
+    def use(self, key: Key) -> bool:
+        """Notes a use, if the key is in force."""
+        now = self._clock.now()
         if not key.is_live(now):
-            return None
+            return False
         self._used_at[key.id] = now
-        return key
+        return True
 
     async def load(self) -> Sequence[KeyId]:
         """Reads the keys anew; returns those that have ended since the last time."""

@@ -54,8 +54,9 @@ class Gatekeeper:
         _refuse_key_in_url(query)
         scopes, text = SCOPES.get(route.door), _key_in(headers)
         key = self._ring.find(text) if text else None
-        if key is None:
-            refusal = self._refusal(address, has_key=text is not None)
+        if key is None or not self._ring.use(key):
+            # One that has ended is no guess.
+            refusal = self._refusal(address, is_wrong=text is not None and key is None)
             # Where nobody is asked a key that is not in force opens nothing more, but is counted.
             if scopes is None and not isinstance(refusal, LimitReached):
                 return STRANGER
@@ -77,8 +78,8 @@ class Gatekeeper:
             left = MINUTE - self._clock.now() % MINUTE
             raise LimitReached(f"This key may make {most} calls a minute.", left)
 
-    def _refusal(self, address: str, *, has_key: bool) -> BrokerError:
-        if not has_key:
+    def _refusal(self, address: str, *, is_wrong: bool) -> BrokerError:
+        if not is_wrong:
             return KeyRefused()
         self._turn_minute()
         self._failures[address] += 1

@@ -177,6 +177,18 @@ def test_keys_cannot_be_tried_where_nobody_is_asked_either(gate: Gate, door: Doo
     assert gate.caller(None, door).key_id is None
 
 
+def test_a_key_that_has_ended_is_no_guess_and_is_answered_the_same_for_ever(gate: Gate) -> None:
+    """A worker whose key was revoked goes on asking."""
+    revoked, expired = gate.make(Scope.WORKER), gate.make(Scope.WORKER, days=1.0)
+    run(gate.ring.revoke(gate.ring.all[0].id))
+    gate.clock.advance(86_400)
+
+    for key in (revoked, expired):
+        told = {type(gate.refusal(key, Door.WORKER)) for _ in range(3 * MAX_FAILURES)}
+        assert told == {KeyRefused}
+        assert gate.caller(key, Door.PUBLIC).key_id is None
+
+
 def test_who_sends_no_key_is_not_counted_as_guessing(gate: Gate) -> None:
     gate.make(Scope.CLIENT)
 

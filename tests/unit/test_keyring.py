@@ -53,7 +53,9 @@ class Desk:
         return run(self.ring.create(NewKey(scope, **terms)))  # type: ignore[arg-type]
 
     def is_good(self, text: str) -> bool:
-        return self.ring.find(text) is not None
+        """Whether the text opens anything; that is a use."""
+        key = self.ring.find(text)
+        return key is not None and self.ring.use(key)
 
     def parked(self, worker: str) -> Parked:
         until = self.clock.now() + 20
