@@ -52,7 +52,7 @@ function frame(params) {
       { role: "alert", hidden: true },
       "The disk is nearly full: no new job is taken.",
     ),
-    pairings: h("ul.pairings", { role: "status" }),
+    pairings: h("ul.pairings", { "aria-live": "polite" }),
     counts: h("nav.counts", { "aria-label": "Jobs by state" }),
     workers: h("ul.workers"),
     jobs: h("ul.jobs"),
