@@ -162,7 +162,7 @@ class KeyRing:
 
     def _known(self, key_id: KeyId) -> Key:
         if any(key.id == key_id for key in self._chosen.values()):
-            raise InvalidValue(f"{key_id} is set by the environment: change it there.")
+            raise NotFound(f"{key_id} is set by the environment: change it there.")
         key = self._keys.get(key_id)
         if key is None:
             raise NotFound(f"There is no key {key_id[:20]!r}.")

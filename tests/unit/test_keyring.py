@@ -303,7 +303,7 @@ def test_keys_of_the_environment_count_and_are_changed_there_alone() -> None:
     assert desk.ring.has_keys
     assert run(desk.shelf.all()) == []
     assert CHOSEN not in repr(desk.ring.all)
-    with pytest.raises(InvalidValue, match="environment"):
+    with pytest.raises(NotFound, match="environment"):
         run(desk.ring.revoke(chosen.id))
     with pytest.raises(InvalidValue, match="24"):
         chosen_key(Scope.ADMIN, "x" * 23, SECRET)
