@@ -22,6 +22,6 @@ ORDINARY_ROUTES = [
     Route("POST", "/keys/{key_id}/rotate", Door.ADMIN),
     Route("DELETE", "/keys/{key_id}", Door.ADMIN),
     Route("GET", "/pairings", Door.ADMIN, is_noted=False),
-    Route("POST", "/pairings/{pairing_id}/confirm", Door.ADMIN, JSON_BODY),
-    Route("DELETE", "/pairings/{pairing_id}", Door.ADMIN),
+    Route("POST", "/pairings/{pairing_id}/confirm", Door.ADMIN, JSON_BODY, answers={409: None}),
+    Route("DELETE", "/pairings/{pairing_id}", Door.ADMIN, answers={409: None}),
 ]
