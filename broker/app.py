@@ -159,7 +159,9 @@ class Application:
         notifier.listen(lambda news: _note_end(request_log, clock, news))
         sweeper = _sweeper(settings, queue, store, media, notifier, clock, log)
         queue.expire_overdue = sweeper.expire_overdue
-        gatekeeper = Gatekeeper(ring, clock, settings)
+        gatekeeper = Gatekeeper(
+            ring, clock, settings, lambda address: log.warning("wrong_keys", address=address)
+        )
         links = Links(lambda: gatekeeper.is_required, settings, clock, secret)
         deps = Deps(
             queue,

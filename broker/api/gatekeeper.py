@@ -5,7 +5,7 @@ everything, as the first examples of this API do.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 from broker.api.lean import Door, Headers, Route
@@ -29,8 +29,16 @@ _IN_THE_URL = frozenset({"token", "api_key", "apikey", "key", "access_token"})
 
 
 class Gatekeeper:
-    def __init__(self, ring: KeyRing, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        ring: KeyRing,
+        clock: Clock,
+        settings: Settings,
+        note: Callable[[str], None] = lambda address: None,
+    ) -> None:
+        """`note` is told which address sends too many wrong keys, once a minute."""
         self._ring = ring
+        self._note = note
         self._clock = clock
         self._is_always_required = settings.requires_key
         #: Address → wrong keys in the present minute.
@@ -85,6 +93,8 @@ class Gatekeeper:
         self._failures[address] += 1
         if self._failures[address] <= MAX_FAILURES:
             return KeyRefused()
+        if self._failures[address] == MAX_FAILURES + 1:
+            self._note(address)
         left = MINUTE - self._clock.now() % MINUTE
         return LimitReached("Too many wrong keys came from this address.", left)
 

@@ -510,6 +510,29 @@ def test_a_link_that_was_not_signed_so_is_refused(
             assert alice.get(path + each).status_code == 200
 
 
+def test_a_late_film_has_a_link_too(
+    broker: BrokerProcess,
+    alice: httpx.Client,
+    hands: ScriptedWorker,
+    new_film: Callable[[], bytes],
+    keys: dict[str, str | None],
+) -> None:
+    job_id = ok(alice.post("/v1/videos/generations", json={"prompt": "late", "priority": 9}))["id"]
+    job = hands.take()
+    assert job["job_id"] == job_id
+    ok(hands.beat(job, phase="submitted"))
+    ok(alice.delete(f"/jobs/{job_id}"))
+    film = new_film()
+    assert hands.upload(job, film).status_code == 202
+
+    with broker.client() as stranger, client_with(broker, keys["admin"]) as operator:
+        for client in (alice, operator):
+            link = ok(client.get(f"/jobs/{job_id}"))["late_result"]["video_url"]
+            assert stranger.get(link).content == film
+            assert stranger.get(link.partition("?")[0]).status_code == 403
+            assert client.get(link.partition("?")[0]).content == film
+
+
 def test_a_link_has_its_end(tmp_path: Path) -> None:
     key = make_key(tmp_path, "client")
     with BrokerProcess(tmp_path, link_hours=0.00001) as broker, client_with(broker, key) as client:

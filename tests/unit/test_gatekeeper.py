@@ -22,7 +22,8 @@ class Gate:
         self.clock = ManualClock(1_800_000_000.0)
         self.ring = KeyRing(MemoryKeyShelf(), self.clock, b"secret")
         given = Settings(**settings)  # type: ignore[arg-type]
-        self.keeper = Gatekeeper(self.ring, self.clock, given)
+        self.noted: list[str] = []
+        self.keeper = Gatekeeper(self.ring, self.clock, given, self.noted.append)
 
     def make(self, scope: Scope, **terms: object) -> str:
         return run(self.ring.create(NewKey(scope, **terms))).text  # type: ignore[arg-type]
@@ -161,6 +162,7 @@ def test_a_thousand_wrong_keys_are_throttled_and_a_good_one_still_works(gate: Ga
         *[LimitReached] * (1000 - MAX_FAILURES),
     ]
     assert 0 < told[-1].retry_after_seconds <= 60  # type: ignore[attr-defined]
+    assert gate.noted == [PEER]
     assert isinstance(gate.refusal(mint(Scope.CLIENT), peer="192.168.1.8"), KeyRefused)
     gate.clock.advance(60)
     assert isinstance(gate.refusal(mint(Scope.CLIENT)), KeyRefused)

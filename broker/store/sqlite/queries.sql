@@ -27,6 +27,9 @@ WHERE n IN (SELECT n FROM request_keys ORDER BY n LIMIT :limit) AND created_at <
 -- name: usage
 SELECT jobs FROM usage WHERE owner = ? AND day = ?;
 
+-- name: forget_usage
+DELETE FROM usage WHERE owner = ? AND day < ?;
+
 -- name: use
 INSERT INTO usage VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1;
 

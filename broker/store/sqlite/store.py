@@ -248,6 +248,9 @@ def _keep_to(limits: Limits, job: Job, db: _DB, tally: Tally) -> None:
         for state in (JobState.PENDING, JobState.PROCESSING)
     )
     check_limits(limits, Usage(open_jobs, row[0] if row else 0), job.created_at)
+    if row is None:
+        # The first of the day: those before it are counted no more.
+        db.execute(_SQL["forget_usage"], (job.owner, day))
     db.execute(_SQL["use"], (job.owner, day))
 
 
