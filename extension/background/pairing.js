@@ -10,6 +10,13 @@ import { loadKey, loadPairing, loadSettings, saveKey, savePairing, workerId } fr
 /** @typedef {import("../shared/states.js").PairingShown} PairingShown */
 
 const WAIT_SECONDS = 20;
+/** No broker is asked more often, however quickly it answers. */
+const LEAST_MS = 1000;
+const MOST_SECONDS = 600;
+const GOES_ON = ["pending", "confirmed"];
+const ENDS = ["refused", "wrong_codes", "expired"];
+/** What can stand in a header. */
+const KEY = /^[\x21-\x7e]{1,200}$/;
 /** A broker that confirmed at the last moment keeps the key this much longer. */
 const GRACE_MS = 60_000;
 
@@ -92,15 +99,19 @@ export class Pairing {
   /** Until the owner has said yes or no, or nobody has in time. @param {BrokerClient} broker @param {PairingAsked} asked */
   async #follow(broker, asked) {
     for (let tries = 0; this.#nonce === asked.nonce; ) {
-      if (Date.now() > asked.until + GRACE_MS) return this.#end("expired");
+      const askedAt = Date.now();
+      if (askedAt > asked.until + GRACE_MS) return this.#end("expired");
       try {
         const { state, key } = await broker.pairing(asked.id, asked.nonce, WAIT_SECONDS);
         tries = 0;
         if (this.#nonce !== asked.nonce) return;
-        if (state === "paired" && key) return await this.#take(asked.url, key);
-        if (state === "pending" || state === "confirmed") continue;
-        // Paired, and the key went to a call of ours that did not live to keep it.
-        return await this.#end(state === "paired" ? "lost" : state);
+        if (state === "paired" && typeof key === "string" && KEY.test(key)) return await this.#take(asked.url, key);
+        // The key went to a call of ours that did not live to keep it.
+        if (state === "paired") return await this.#end("lost");
+        if (ENDS.includes(state)) return await this.#end(state);
+        if (!GOES_ON.includes(state)) return await this.#end("failed", "The broker's answer is not known here.");
+        await pause(Math.max(0, LEAST_MS - (Date.now() - askedAt)));
+        continue;
       } catch (error) {
         if (this.#nonce !== asked.nonce) return;
         if (!isPassing(error) && !isFull(error)) return this.#end(isGone(error) ? "expired" : "failed", messageOf(error));
@@ -134,7 +145,8 @@ export class Pairing {
 async function begin(broker, asked) {
   const { pairing_id: id, code, words, expires_seconds: seconds } = await broker.pair(asked.nonce, asked.name);
   const shown = Array.isArray(words) ? words.slice(0, 3).map((word) => String(word).slice(0, 20)) : [];
-  return { ...asked, id: String(id), code: String(code).slice(0, 8), words: shown, until: Date.now() + 1000 * Number(seconds) };
+  const until = Date.now() + 1000 * Math.min(MOST_SECONDS, Number(seconds) || 0);
+  return { ...asked, id: String(id).slice(0, 100), code: String(code).slice(0, 8), words: shown, until };
 }
 
 /** 256 random bits, as text. */

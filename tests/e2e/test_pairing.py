@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Playwright
 from tests.e2e.conftest import LIMITS
 from tests.e2e.test_hostile_page import id_of
 from tests.support.e2e_desk import Desk
+from tests.support.e2e_waiting import wait_until
 from tests.support.hostile import ScriptsWorld, open_stage
 from tests.support.server import BrokerProcess
 
@@ -182,8 +183,13 @@ def test_unpairing_ends_the_key_on_both_sides(desk: Desk) -> None:
     needs_pairing(desk)
 
     assert "workerKey" not in desk.browser.stored()
+    # Its own worker may be refused for want of a key before the broker has been told.
+    wait_until(lambda: is_live(desk, key), lambda is_so: not is_so)
+
+
+def is_live(desk: Desk, key: str) -> bool:
     (kept,) = (k for k in desk.http.get("/keys").json()["data"] if k["id"] == key[:12])
-    assert kept["is_live"] is False
+    return bool(kept["is_live"])
 
 
 def test_a_refused_browser_says_so_and_has_no_key(desk: Desk) -> None:

@@ -140,6 +140,24 @@ test("a key that went to a call that did not live is lost, and said to be", asyn
   assert.equal((await until("lost")).isPaired, false);
 });
 
+for (const key of ["two\nlines", "", 5, { toString: null }, "x".repeat(201), "with blank", "ключ"])
+  test(`${JSON.stringify(key).slice(0, 20)} is not kept as a key`, async () => {
+    answers["/extension/pair/pair_1"] = [{ state: "paired", key }];
+    await newPairing().start();
+    while (!shown.at(-1) || shown.at(-1).state === "waiting") await new Promise((resolve) => setImmediate(resolve));
+
+    assert.equal(kept.local.workerKey, undefined);
+  });
+
+test("a broker that answers nonsense ends nothing but its pairing", async () => {
+  answers["/extension/pair"] = [{ pairing_id: "p".repeat(1e6), code: {}, words: [1, null], expires_seconds: "never" }];
+  answers[`/extension/pair/${"p".repeat(100)}`] = [{ state: ["odd"] }];
+  assert.equal((await newPairing().start()).ok, true);
+  while (shown.at(-1).state === "waiting") await new Promise((resolve) => setImmediate(resolve));
+
+  assert.deepEqual([shown.at(-1).state, shown.at(-1).isPaired], ["failed", false]);
+});
+
 test("a pairing that the broker has forgotten has expired", async () => {
   answers["/extension/pair/pair_1"] = [{ status: 404, error: { code: "not_found" } }];
   await newPairing().start();
