@@ -36,7 +36,7 @@ SHORT_CHARS = 500
 _TEXT_FIELDS = frozenset({"prompt", "text", "content", "delta", "instructions", "input"})
 _SECRET_PREFIXES = ("gbc_", "gbw_", "gba_", "lt_", "Bearer ")
 #: A key within somebody's words.
-_KEY = re.compile(r"\bgb[cwa]_[0-9A-Za-z]{20,}")
+_KEY = re.compile(r"gb[cwa]_[0-9A-Za-z]{20,}")
 #: Longer strings than this without a blank are data, not words.
 _DATA_CHARS = 256
 
@@ -55,10 +55,10 @@ def redacted(value: Any, payloads: PayloadLog, key: str = "") -> Any:
 def _redacted_text(text: str, payloads: PayloadLog, key: str) -> str:
     if text.startswith(_SECRET_PREFIXES) or key in ("lease_token", "authorization"):
         return "[secret]"
-    text = _KEY.sub("[secret]", text)
     if text.startswith("data:") or (len(text) > _DATA_CHARS and " " not in text[:_DATA_CHARS]):
         digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         return f"[{len(text)} characters, sha256 {digest}]"
+    text = _KEY.sub("[secret]", text)
     if key not in _TEXT_FIELDS or payloads == PayloadLog.FULL:
         return text
     if payloads == PayloadLog.NONE:

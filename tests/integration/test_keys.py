@@ -429,6 +429,7 @@ def test_keys_are_made_listed_rotated_and_revoked_over_http(
         {"scope": "client", "per_minute": 0},
         {"scope": "client", "label": "x" * 101},
         {"scope": "client", "label": "a\nb"},
+        {"scope": "client", "owner": "turned \u202e round"},
         {"scope": "client", "models": []},
     ],
 )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from broker.api.present import WorkerShown
 from broker.keys import Scope
@@ -145,7 +145,15 @@ class WebhookList(BaseModel):
 
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Name = Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f]*$")]
+
+
+def _visible(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("only visible characters")
+    return text
+
+
+Name = Annotated[str, Field(max_length=100), AfterValidator(_visible)]
 
 
 class CreateKey(BaseModel):
