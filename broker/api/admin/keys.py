@@ -1,5 +1,6 @@
 """Make, list, change and end keys. A key's text is answered once, when it is made."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -8,7 +9,7 @@ from broker.api.admin.wire import CreateKey, KeyList, KeyMade, KeyShown
 from broker.api.deps import Deps
 from broker.ids import Owner
 from broker.keyring import Minted, NewKey
-from broker.keys import Key, KeyId, Limits
+from broker.keys import Key, KeyId, Limits, is_of
 
 Grace = Annotated[float, Query(ge=0, le=8760)]
 
@@ -16,6 +17,7 @@ Grace = Annotated[float, Query(ge=0, le=8760)]
 class KeyDoor:
     def __init__(self, deps: Deps) -> None:
         self._ring = deps.ring
+        self._notifier = deps.notifier
         self._clock = deps.clock
 
     def router(self) -> APIRouter:
@@ -45,7 +47,10 @@ class KeyDoor:
 
     async def revoke(self, key_id: str) -> KeyShown:
         """End a key for good; polls that are held with it end within a second"""
-        return self._shown(await self._ring.revoke(KeyId(key_id)))
+        key = await self._ring.revoke(KeyId(key_id))
+        # Now, lest a poll is handed one more job before the next round of the watch.
+        self._notifier.end_polls(partial(is_of, key.id))
+        return self._shown(key)
 
     def _made(self, minted: Minted) -> KeyMade:
         return KeyMade(**self._shown(minted.key).model_dump(), key=minted.text)
