@@ -14,18 +14,23 @@ from fastapi import APIRouter
 
 from broker import __version__, chores
 from broker.api.admin.jobs import JobDoor
+from broker.api.admin.keys import KeyDoor
 from broker.api.admin.logs import LogDoor
+from broker.api.admin.pairings import PairingsDoor
 from broker.api.admin.webhooks import WebhookDoor
 from broker.api.admin.workers import WorkerDoor
 from broker.api.deps import Deps
 from broker.api.extension.acts import ActDoor
 from broker.api.extension.pack import PackDoor
+from broker.api.extension.pairing import PairingDoor
 from broker.api.extension.polls import PollDoor
 from broker.api.extension.uploads import UploadDoor
 from broker.api.films import FilmDoor
+from broker.api.gatekeeper import Gatekeeper
 from broker.api.guard import Guard
 from broker.api.health import HealthDoor
 from broker.api.lean import Receive, RouteTable, Send
+from broker.api.links import Links
 from broker.api.openai.chat.routes import ChatDoor
 from broker.api.openai.images.routes import ImageDoor
 from broker.api.openai.models import ModelDoor
@@ -41,12 +46,17 @@ from broker.hooks.post import Post
 from broker.hooks.secret import secret_of
 from broker.hooks.sender import Sender
 from broker.jobs import JobKind
+from broker.keyring import KeyRing, chosen_key
+from broker.keys import Scope
+from broker.keywatch import KeyWatch
 from broker.log import LogWriter, ProgramLog, RequestLog
 from broker.media.disk import DiskMedia
 from broker.media.reader import Images
 from broker.notifier import News, Notifier
+from broker.pairing_desk import PairingDesk
 from broker.queue import JobQueue
 from broker.scheduler.runner import Runner
+from broker.secret_file import key_secret
 from broker.store.sqlite.store import SqliteStore
 from broker.sweeper import Sweeper
 from broker.webhooks import read_secret
@@ -65,6 +75,7 @@ _LEAN_DOORS = (
     PackDoor,
     ActDoor,
     UploadDoor,
+    PairingDoor,
     FilmDoor,
 )
 
@@ -80,10 +91,12 @@ class Parts(NamedTuple):
     roster: Roster
     queue: JobQueue
     sweeper: Sweeper
+    keywatch: KeyWatch
     sender: Sender
     runner: Runner
     log: ProgramLog
     request_log: RequestLog
+    gatekeeper: Gatekeeper
     guard: Guard
 
 
@@ -93,6 +106,8 @@ class Application:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
         self._guard: Guard | None = None
+        #: Who may call, once it has started.
+        self.gatekeeper: Gatekeeper | None = None
         #: Why it did not start or had to stop; the program's exit status follows from it.
         self.exit_code: int | None = None
         #: What stops the server when the store has failed.
@@ -119,9 +134,10 @@ class Application:
                 min_free_bytes=int(settings.min_free_disk_mib * MIB),
             )
             try:
-                parts = self._build(settings, clock, log, store, media)
+                ring, secret = await _ring_of(settings, clock, store)
+                parts = self._build(settings, clock, log, store, media, ring, secret)
                 async with _started(parts):
-                    self._guard = parts.guard
+                    self._guard, self.gatekeeper = parts.guard, parts.gatekeeper
                     yield parts
             finally:
                 self._guard = None
@@ -134,22 +150,19 @@ class Application:
         log: ProgramLog,
         store: SqliteStore,
         media: DiskMedia,
+        ring: KeyRing,
+        secret: bytes,
     ) -> Parts:
         notifier, roster = Notifier(_poll_places(settings)), Roster()
         queue = JobQueue(store, notifier, roster, clock, settings.timers)
         request_log = RequestLog(settings.log_path, settings.log_payloads)
         notifier.listen(lambda news: _note_end(request_log, clock, news))
-        sweeper = Sweeper(
-            queue,
-            store,
-            media,
-            notifier,
-            clock,
-            log,
-            sweep_seconds=settings.sweep_seconds,
-            min_free_bytes=int(settings.min_free_disk_mib * MIB),
-        )
+        sweeper = _sweeper(settings, queue, store, media, notifier, clock, log)
         queue.expire_overdue = sweeper.expire_overdue
+        gatekeeper = Gatekeeper(
+            ring, clock, settings, lambda address: log.warning("wrong_keys", address=address)
+        )
+        links = Links(lambda: gatekeeper.is_required, settings, clock, secret)
         deps = Deps(
             queue,
             store,
@@ -162,12 +175,13 @@ class Application:
             log,
             request_log,
             store.outbox,
+            ring,
+            links,
+            PairingDesk(ring, clock, lambda: gatekeeper.is_required),
         )
-        lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
-        web = web_of(_ordinary_routers(deps), lean)
-        guard = Guard(web, RouteTable([*lean, *ORDINARY_ROUTES]), settings, clock, log, request_log)
+        keywatch = KeyWatch(ring, notifier, lambda event, what: log.info(event, what=what))
         runner = Runner(store, media, clock, settings, log)
-        sender = _sender(settings, clock, log, store)
+        sender = _sender(settings, clock, log, store, links)
         notifier.listen(sender.hear)
         return Parts(
             settings,
@@ -178,11 +192,13 @@ class Application:
             roster,
             queue,
             sweeper,
+            keywatch,
             sender,
             runner,
             log,
             request_log,
-            guard,
+            gatekeeper,
+            _guard(deps, gatekeeper),
         )
 
     def _fatal(self, log: ProgramLog) -> Callable[[BaseException], None]:
@@ -215,11 +231,61 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _sender(settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore) -> Sender:
+async def _ring_of(
+    settings: Settings, clock: SystemClock, store: SqliteStore
+) -> tuple[KeyRing, bytes]:
+    """The keys in force, and what they are hashed with. Raises `BadSetting` where there must be some."""
+    secret = key_secret(settings)
+    given = {
+        Scope.CLIENT: settings.client_keys,
+        Scope.WORKER: settings.worker_keys,
+        Scope.ADMIN: settings.admin_keys,
+    }
+    chosen = [chosen_key(scope, text, secret) for scope in given for text in given[scope]]
+    ring = KeyRing(store.keys, clock, secret, chosen)
+    await ring.load()
+    settings.check_keys(has_keys=ring.has_live_keys)
+    return ring, secret
+
+
+def _sweeper(
+    settings: Settings,
+    queue: JobQueue,
+    store: SqliteStore,
+    media: DiskMedia,
+    notifier: Notifier,
+    clock: SystemClock,
+    log: ProgramLog,
+) -> Sweeper:
+    return Sweeper(
+        queue,
+        store,
+        media,
+        notifier,
+        clock,
+        log,
+        sweep_seconds=settings.sweep_seconds,
+        min_free_bytes=int(settings.min_free_disk_mib * MIB),
+    )
+
+
+def _guard(deps: Deps, gatekeeper: Gatekeeper) -> Guard:
+    """What stands in front of all routes."""
+    lean = [route for door in _LEAN_DOORS for route in door(deps).routes()]
+    web = web_of(_ordinary_routers(deps), lean)
+    table = RouteTable([*lean, *ORDINARY_ROUTES])
+    return Guard(web, table, deps.settings, deps.clock, deps.log, deps.request_log, gatekeeper)
+
+
+def _sender(
+    settings: Settings, clock: SystemClock, log: ProgramLog, store: SqliteStore, links: Links
+) -> Sender:
     post = Post(may_be_private=settings.webhook_allow_private)
     key = read_secret(secret_of(settings))
     base_url = settings.public_base_url or settings.own_url
-    return Sender(store.outbox, store, clock, log, post, key, base_url)
+    return Sender(
+        store.outbox, store, clock, log, post, key, lambda path: base_url + links.signed(path)
+    )
 
 
 def _ordinary_routers(deps: Deps) -> list[APIRouter]:
@@ -229,6 +295,8 @@ def _ordinary_routers(deps: Deps) -> list[APIRouter]:
         WorkerDoor(deps),
         WebhookDoor(deps),
         LogDoor(deps),
+        KeyDoor(deps),
+        PairingsDoor(deps),
     )
     return [door.router() for door in doors]
 
@@ -243,6 +311,7 @@ async def _started(parts: Parts) -> AsyncIterator[None]:
     writer.start()
     await parts.sweeper.sweep()
     parts.sweeper.start()
+    parts.keywatch.start()
     parts.runner.start()
     parts.sender.start()
     restore = _drain_on_signal(parts.notifier)
@@ -253,6 +322,7 @@ async def _started(parts: Parts) -> AsyncIterator[None]:
         parts.notifier.drain()
         await parts.sender.stop()
         await parts.runner.stop()
+        await parts.keywatch.stop()
         await parts.sweeper.stop()
         parts.log.info("broker_stopped")
         await writer.stop()

@@ -7,6 +7,10 @@ BrokerError
 │   ├── UnsupportedParameter  understood, but not offered here
 │   ├── InvalidJson           the body is not the JSON object it should be
 │   └── ModelNotFound         no such model
+├── KeyRefused            who calls is not known here
+├── NotInScope            who calls is known, and may not do this
+├── LinkOver              the link to a film or image was not signed by us, or is too old
+├── LimitReached          the key's own limit; `retry_after_seconds` says when it is over
 ├── NotFound              no such job, film or path (another owner's job looks the same)
 ├── NotReady              asked for a film before it is there
 ├── Gone                  the film was there and has been pruned
@@ -82,6 +86,35 @@ class ModelNotFound(BadRequest):
     """No such model. GET /v1/models lists those there are."""
 
     code = "model_not_found"
+
+
+class KeyRefused(BrokerError):
+    """A key is needed here: Authorization: Bearer gb…. The one that was sent, if any, is not in force."""
+
+    code = "invalid_api_key"
+
+
+class NotInScope(BrokerError):
+    """This key may not do that."""
+
+    code = "scope_not_allowed"
+
+
+class LinkOver(BrokerError):
+    """This link is not valid, or not any more. Ask for the job again to get a new one."""
+
+    code = "link_not_valid"
+
+
+class LimitReached(BrokerError):
+    """This key's limit is reached."""
+
+    code = "rate_limit_exceeded"
+    can_retry = True
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotFound(BrokerError):

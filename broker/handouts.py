@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from broker.ids import UNNAMED_WORKER, LeaseToken, WorkerId, hash_token
 from broker.jobs import Action, Job, JobKind, Payload
+from broker.keys import KeyId
 from broker.leases import Lease, Timers
 from broker.ports import Grant
 
@@ -18,6 +19,8 @@ class Poll(NamedTuple):
     wait_seconds: float
     #: Whether somebody is still there to be handed a job.
     is_alive: Callable[[], bool]
+    #: The key it calls with, to which its lease is bound.
+    key_id: KeyId | None = None
 
 
 class Assignment(NamedTuple):

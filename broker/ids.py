@@ -72,6 +72,11 @@ def parse_worker_id(text: str) -> WorkerId | None:
     return WorkerId(text) if _WORKER_ID.fullmatch(text) else None
 
 
+def is_unnamed(worker_id: WorkerId) -> bool:
+    """Whether a worker did not name itself, whatever key it calls with."""
+    return worker_id.rpartition(":")[2] == UNNAMED_WORKER
+
+
 def video_spelling(job_id: JobId) -> str:
     return "video_" + job_id[4:]
 

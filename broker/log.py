@@ -18,8 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from broker.config import PayloadLog
 from broker.redaction import DATA_CHARS, SECRET, SECRET_FIELDS, counted, without_secrets
+from broker.values import PayloadLog
 
 FLUSH_SECONDS = 0.2
 #: The pause after the disk has refused a line.

@@ -207,10 +207,10 @@ class Notifier:
             for kind, queue in self._queues.items():
                 self._queues[kind] = deque(parked for parked in queue if parked.is_armed)
 
-    def end_polls_of(self, worker_id: WorkerId) -> None:
-        """Ends a worker's polls at once, so that it hears what it is told."""
+    def end_polls(self, is_meant: Callable[[WorkerId], bool]) -> None:
+        """Ends the polls of some workers at once, so that they hear what they are to hear."""
         for parked in self._parked:
-            if parked.worker_id == worker_id:
+            if is_meant(parked.worker_id):
                 parked.end()
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from broker.chunks import Chunk
 from broker.ids import JobId, Owner, TokenHash
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
+from broker.keys import NO_LIMITS, Limits
 from broker.leases import Lease
 from broker.outputs import Result
 from broker.repeats import RequestKey
@@ -88,10 +89,12 @@ class Store(Protocol):
         payload: Payload,
         key: RequestKey | None = None,
         webhook_url: str | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Awaitable[Job]:
         """Keeps a new job, and whom to tell of its end; or finds the one that its request has made before.
 
-        Returns the job that answers the request. Raises `IdempotencyConflict` and keeps nothing.
+        Returns the job that answers the request. Raises `IdempotencyConflict`, or `LimitReached` where its owner
+        has as many jobs as may be, and keeps nothing.
         """
 
     def prune_request_keys(self, created_before: float, limit: int) -> Awaitable[int]:

@@ -16,15 +16,16 @@ from broker.errors import BrokerError, DiskFull, NotFound, ShuttingDown
 from broker.failures import RULES, Failure
 from broker.handouts import Assignment, Poll, grant, lease_seconds
 from broker.ids import (
-    UNNAMED_WORKER,
     JobId,
     LeaseToken,
     Owner,
     WorkerId,
     hash_token,
+    is_unnamed,
     new_lease_token,
 )
 from broker.jobs import Change, Job, JobKind, JobState
+from broker.keys import bound
 from broker.leases import Phase, Timers
 from broker.media_ports import PicturesUpload, Upload
 from broker.notifier import News, Notifier, Parked
@@ -76,7 +77,7 @@ class JobQueue:
         if self.is_disk_full:
             raise DiskFull()
         job = new.job(self._clock.now(), self._timers[new.kind])
-        adding = self._store.add(job, new.payload, new.key, new.webhook_url)
+        adding = self._store.add(job, new.payload, new.key, new.webhook_url, new.limits)
         # Before the commit, on purpose: the worker's claim then joins the same transaction.
         self._notifier.wake(job.kind)
         return await adding
@@ -233,7 +234,8 @@ class JobQueue:
         if not kinds:
             return None
         token = new_lease_token()
-        grants = {kind: grant(poll.worker_id, token, now, self._timers[kind]) for kind in kinds}
+        held = bound(poll.key_id, token)
+        grants = {kind: grant(poll.worker_id, held, now, self._timers[kind]) for kind in kinds}
         taken = await self._store.claim(grants, now)
         if taken is None:
             return None
@@ -267,7 +269,7 @@ class JobQueue:
         return job
 
     def _note_standing(self, worker_id: WorkerId, job: Job, failure: Failure) -> None:
-        if worker_id == UNNAMED_WORKER:
+        if is_unnamed(worker_id):
             return  # One name for many, and none of them ever says hello to be taken up again.
         if failure.failure_class == "rate_limited":
             until = job.ready_at or failure.retry_at or self._clock.now() + RATE_LIMIT_WAIT_SECONDS

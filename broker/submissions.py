@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from broker.ids import JobId, Owner, new_job_id
 from broker.jobs import Job, JobKind, JobState, OnLost, Payload
+from broker.keys import NO_LIMITS, Limits
 from broker.leases import Timers
 from broker.repeats import RequestKey
 
@@ -29,6 +30,8 @@ class NewJob(NamedTuple):
     key: RequestKey | None = None
     #: Whom to tell when it has ended.
     webhook_url: str | None = None
+    #: How many jobs its owner may have.
+    limits: Limits = NO_LIMITS
     #: How long it may wait for a worker, where nobody waits for it; else as long as is usual for its kind.
     queue_seconds: float | None = None
 

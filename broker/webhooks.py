@@ -7,7 +7,7 @@ transaction that makes its job, so nothing between a job's end and its delivery 
 import base64
 import hmac
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -132,16 +132,24 @@ def is_response(payload: Payload) -> bool:
 
 
 def event_of(
-    delivery: Delivery, job: Job, result: Result | None, base_url: str, *, is_response: bool
+    delivery: Delivery,
+    job: Job,
+    result: Result | None,
+    link: Callable[[str], str],
+    *,
+    is_response: bool,
 ) -> dict[str, Any]:
-    """What the receiver is told. Neither prompt nor text is in it: those are for whoever may read the job."""
+    """What the receiver is told. Neither prompt nor text is in it: those are for whoever may read the job.
+
+    `link` makes of the path of a film or image what opens it.
+    """
     subject = "response" if is_response else str(job.kind)
     return {
         "id": delivery.id,
         "object": "event",
         "type": f"{subject}.{_outcome(job, result, is_response)}",
         "created_at": int(job.finished_at or job.created_at),
-        "data": {"id": _spelling(job, is_response), "job": _shown(job, result, base_url)},
+        "data": {"id": _spelling(job, is_response), "job": _shown(job, result, link)},
     }
 
 
@@ -170,7 +178,7 @@ def _spelling(job: Job, is_response: bool) -> str:
     return job.id
 
 
-def _shown(job: Job, result: Result | None, base_url: str) -> dict[str, Any]:
+def _shown(job: Job, result: Result | None, link: Callable[[str], str]) -> dict[str, Any]:
     """The job in the words of `GET /jobs/{id}`."""
     error = {"code": job.error_code, "message": job.error_message or ""}
     return {
@@ -185,20 +193,20 @@ def _shown(job: Job, result: Result | None, base_url: str) -> dict[str, Any]:
         "attempt": job.attempt,
         "retry_of": job.retry_of,
         "error": error if job.error_code is not None else None,
-        **_left(job, result, base_url),
+        **_left(job, result, link),
     }
 
 
-def _left(job: Job, result: Result | None, base_url: str) -> dict[str, Any]:
+def _left(job: Job, result: Result | None, link: Callable[[str], str]) -> dict[str, Any]:
     """Where what it left is to be had, as long as it is kept."""
     kept = result if result is not None and result.removed_at is None else None
     film = kept if job.kind == JobKind.VIDEO else None
     pictures = kept.pictures if kept is not None else ()
     return {
-        "video_url": f"{base_url}/videos/{job.id}.mp4" if film else None,
+        "video_url": link(f"/videos/{job.id}.mp4") if film else None,
         "video_size": film.size_bytes if film else None,
         "video_seconds": film.duration_seconds if film else None,
-        "image_urls": [f"{base_url}/images/{name}" for name in picture_names(job.id, pictures)],
+        "image_urls": [link(f"/images/{name}") for name in picture_names(job.id, pictures)],
     }
 
 

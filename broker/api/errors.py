@@ -1,11 +1,12 @@
 """Error → status and body. The only place that knows both the error tree and HTTP."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from broker.api.lean import Reply
-from broker.errors import BrokerError, ChunkGap, ResultRejected
+from broker.errors import BrokerError, ChunkGap, LimitReached, ResultRejected
 
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
@@ -30,6 +31,10 @@ KINDS: dict[str, Kind] = {
     "invalid_json": Kind(400, _INVALID),
     "model_not_found": Kind(404, _INVALID),
     "not_found": Kind(404, "not_found_error"),
+    "invalid_api_key": Kind(401, _INVALID),
+    "scope_not_allowed": Kind(403, "permission_error"),
+    "link_not_valid": Kind(403, "permission_error"),
+    "rate_limit_exceeded": Kind(429, "rate_limit_exceeded"),
     "method_not_allowed": Kind(405, _INVALID),
     "video_not_ready": Kind(409, _INVALID, can_retry=False),
     "conflict": Kind(409, _INVALID, can_retry=False),
@@ -114,6 +119,9 @@ def problem(code: str, message: str, param: str | None = None, **extra: Any) -> 
 def problem_of(error: BrokerError, invalid_status: int = 400) -> Problem:
     """How an error of the core is told, on a route whose refused fields have this status."""
     told = problem(error.code, error.message, error.param, **_extra(error))
+    if isinstance(error, LimitReached):
+        seconds = max(1, math.ceil(error.retry_after_seconds))
+        return told._replace(headers=told.headers + _wait_headers(KINDS[error.code], seconds))
     if told.status == 400 and error.code not in ("invalid_json", "unsupported_parameter"):
         return told._replace(status=invalid_status)
     return told
@@ -145,6 +153,8 @@ def _wait_headers(kind: Kind, seconds: int) -> tuple[tuple[bytes, bytes], ...]:
 
 def _headers(kind: Kind) -> tuple[tuple[bytes, bytes], ...]:
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    if kind.status == 401:
+        headers += ((b"www-authenticate", b"Bearer"),)
     if kind.status >= 409 and not kind.can_retry:
         headers += ((b"x-should-retry", b"false"),)
     if kind.retry_after_seconds is not None:

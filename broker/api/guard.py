@@ -12,8 +12,10 @@ from collections.abc import Mapping, MutableMapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from broker.api.calling import CALLER
 from broker.api.cors import answer_headers, preflight_headers
 from broker.api.errors import Problem, problem, problem_of
+from broker.api.gatekeeper import Gatekeeper
 from broker.api.lean import (
     NO_STORE,
     ASGIScope,
@@ -30,6 +32,7 @@ from broker.api.lean import (
 )
 from broker.config import Settings
 from broker.errors import BrokerError
+from broker.keys import Caller
 from broker.log import ProgramLog, RequestLog
 from broker.ports import Clock
 
@@ -73,8 +76,10 @@ class Guard:
         clock: Clock,
         log: ProgramLog,
         request_log: RequestLog,
+        gatekeeper: Gatekeeper,
     ) -> None:
         self._app = app
+        self._gatekeeper = gatekeeper
         self._table = table
         self._clock = clock
         self._log = log
@@ -103,13 +108,18 @@ class Guard:
             await _answer(send, answer, added, closes=bool(seen.length or seen.is_chunked))
             return
         route, params = found
+        caller = self._admitted(scope, seen, route)
+        if isinstance(caller, Problem):
+            has_body = bool(seen.length or seen.is_chunked)
+            await _answer(send, caller.reply(), added, closes=has_body)
+            return
         if route.is_noted:
             at, method, path = self._clock.wall(), scope["method"], scope["path"]
             self._request_log.request(at, method, path, params.get("job_id"))
         handle: Handler = route.handle or self._handed_on
         if route.door == Door.CLIENT:
             send = self._timed(send)
-        call = Call(scope, receive, send, route, params, request_id, added)
+        call = Call(scope, receive, send, route, params, request_id, added, caller)
         reply = await self._reply(handle, call)
         if reply is not None and call.is_committed:
             await self._fulfil(call, reply)
@@ -147,7 +157,8 @@ class Guard:
         body = await call.body() if call.route.body.types else b""
         # What is answered to GET, the server sends to HEAD without its body.
         method = "GET" if call.scope["method"] == "HEAD" else call.scope["method"]
-        scope = {**call.scope, "method": method, REQUEST_ID: call.request_id}
+        own = {REQUEST_ID: call.request_id, CALLER: call.caller}
+        scope = {**call.scope, "method": method, **own}
         try:
             await self._app(scope, call.replayed(body), call.send)
         except Exception as error:
@@ -190,21 +201,30 @@ class Guard:
         found = self._table.find(method, path)
         is_media = found is not None and found[0].door == Door.MEDIA
         is_worker = seen.origin == OUR_EXTENSION and found is not None and _is_for_workers(found[0])
+        if found is not None and found[0].door == Door.PAIRING and not _may_pair(seen):
+            return problem("origin_not_allowed", "Only the extension and programs may pair."), None
         if not is_media and (refused := self._examine_browser(seen, server[1], is_worker)):
             return refused, None
         if method == "OPTIONS" and seen.asks_preflight and seen.origin in self._origins:
             headers = preflight_headers(self._table.methods(path), scope["headers"])
             return Reply(204, headers=tuple(headers)), None
-        if found is None:
-            return self._no_route(method, path), None
-        if refused := _examine_body(found[0], seen):
-            return refused, None
-        return None, found
+        return (self._no_route(method, path) if found is None else None), found
+
+    def _admitted(self, scope: ASGIScope, seen: _Seen, route: Route) -> Caller | Problem:
+        """Who calls; or why not, or why not with this body."""
+        address = (scope.get("client") or ("unknown", 0))[0]
+        try:
+            caller = self._gatekeeper.caller(
+                route, scope["headers"], scope["query_string"], address
+            )
+        except BrokerError as error:
+            return problem_of(error)
+        return _examine_body(route, seen) or caller
 
     def _is_known_host(self, hosts: list[bytes], address: str, port: int | None) -> bool:
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_at(port):
             return False
-        return self._is_open or _is_loopback(address)
+        return self._is_open or self._gatekeeper.is_required or _is_loopback(address)
 
     def _examine_browser(self, seen: _Seen, port: int | None, is_worker: bool) -> Problem | None:
         origin = seen.origin
@@ -291,7 +311,11 @@ def _see(headers: Headers) -> _Seen:
 
 
 def _is_for_workers(route: Route) -> bool:
-    return route.door == Door.WORKER or route.path == "/health"
+    return route.door in (Door.WORKER, Door.PAIRING) or route.path == "/health"
+
+
+def _may_pair(seen: _Seen) -> bool:
+    return seen.origin in (None, OUR_EXTENSION) and seen.site in (None, b"none")
 
 
 def _examine_body(route: Route, seen: _Seen) -> Problem | None:

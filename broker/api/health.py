@@ -2,18 +2,21 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel
 
 from broker import __version__
+from broker.api.calling import caller_of_request
 from broker.api.deps import Deps
 from broker.api.present import WorkerShown, shown_workers
 from broker.errors import NotFound
 from broker.jobs import JobKind
+from broker.keys import Caller
 
+Calling = Annotated[Caller, Depends(caller_of_request)]
 _DASHBOARD_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
@@ -41,6 +44,12 @@ class Health(BaseModel):
     disk_full: bool
 
 
+class Alive(BaseModel):
+    """All that a stranger is told"""
+
+    status: str
+
+
 class HealthDoor:
     def __init__(self, deps: Deps, dashboard: Path) -> None:
         self._queue = deps.queue
@@ -52,16 +61,16 @@ class HealthDoor:
 
     def router(self) -> APIRouter:
         router = APIRouter()
-        router.add_api_route("/", self.front, response_model=Health)
+        router.add_api_route("/", self.front, response_model=Health | Alive)
         router.add_api_route("/health", self.health)
         router.add_api_route("/dashboard/{file_path:path}", self.dashboard, include_in_schema=False)
         return router
 
-    async def front(self, request: Request) -> Any:
+    async def front(self, request: Request, caller: Calling) -> Any:
         """Health for programs; the dashboard for a browser"""
         if "text/html" in request.headers.get("accept", ""):
             return self._page("index.html")
-        return JSONResponse((await self.health()).model_dump())
+        return JSONResponse((await self.health(caller)).model_dump())
 
     async def dashboard(self, file_path: str) -> Response:
         return self._page(file_path)
@@ -76,15 +85,18 @@ class HealthDoor:
             headers={"content-security-policy": _DASHBOARD_POLICY, "cache-control": "no-cache"},
         )
 
-    async def health(self) -> Health:
-        """Health, whoever asks"""
+    async def health(self, caller: Calling) -> Health | Alive:
+        """Health; to a stranger no more than that it is there"""
+        status = "draining" if self._notifier.is_draining else "ok"
+        if caller.only_owner is not None:
+            return Alive(status=status)
         jobs: Counter[str] = Counter()
         by_kind: dict[str, dict[str, int]] = {kind: {} for kind in JobKind}
         for (kind, state), count in (await self._store.count()).items():
             jobs[state] += count
             by_kind[kind][state] = count
         return Health(
-            status="draining" if self._notifier.is_draining else "ok",
+            status=status,
             version=__version__,
             jobs=dict(jobs),
             jobs_by_kind=by_kind,

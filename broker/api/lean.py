@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 from pydantic import BaseModel
 
 from broker.errors import InvalidValue, TooLarge
+from broker.keys import LOCAL, Caller
+from broker.ports import Record
 
 ASGIScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +30,8 @@ class Door(StrEnum):
 
     PUBLIC = "public"
     MEDIA = "media"
+    #: No key is asked for, but no web page and no other extension comes through, wherever it is allowed otherwise.
+    PAIRING = "pairing"
     CLIENT = "client"
     WORKER = "worker"
     ADMIN = "admin"
@@ -66,6 +70,7 @@ class Call:
         "_send",
         "is_body_read",
         "is_committed",
+        "caller",
         "params",
         "request_id",
         "route",
@@ -81,7 +86,9 @@ class Call:
         params: Mapping[str, str],
         request_id: str,
         added: Headers,
+        caller: Caller = LOCAL,
     ) -> None:
+        self.caller = caller
         self.scope = scope
         self.route = route
         self.params = params
@@ -93,6 +100,12 @@ class Call:
         self._send = send
         self._added = added
         self._headers: dict[bytes, bytes] | None = None
+
+    def visible(self, record: Record | None) -> Record | None:
+        """The record, if its job is there for this caller: another owner's looks like none at all."""
+        if record is None or not self.caller.may_see(record.job.owner):
+            return None
+        return record
 
     def header(self, name: bytes) -> str | None:
         """The last header of this lower-case name, or None."""

@@ -47,7 +47,8 @@ _MEANINGS = {
     206: "The part that was asked for",
     304: "As you have it already",
     400: "Something in the request is wrong, or is not offered",
-    403: "A web page called whose origin may not",
+    401: "A key is asked for, and the one that was sent, if any, is not in force",
+    403: "A web page called whose origin may not, or the key is of another scope, or the link is over",
     404: "There is no such thing here",
     409: "Not as things stand: the code says why",
     410: "It was here and has been removed",
@@ -56,7 +57,7 @@ _MEANINGS = {
     416: "There are no such bytes",
     421: "Called by a name that is not the broker's",
     422: "A field is wrong",
-    429: "A limit of the site has been reached; wait",
+    429: "A limit has been reached, of the key or of the site; wait",
     500: "A fault of the broker",
     502: "The worker could not do it",
     503: "Nobody can do it now",
@@ -65,6 +66,9 @@ _MEANINGS = {
 }
 #: What the guard answers wherever one calls, and what a store that does not answer leads to.
 _ANYWHERE = (400, 403, 413, 415, 421, 500, 503)
+#: What a call through a door can meet that a key may be asked for at.
+_WITH_KEY = (401, 429)
+_KEYED = (Door.CLIENT, Door.WORKER, Door.ADMIN)
 #: What creating something can meet besides.
 _CREATING = (409, 507)
 #: Headers of a request that are read at a door.
@@ -73,6 +77,9 @@ _HEADERS: Mapping[Door, tuple[QueryParam, ...]] = {
         QueryParam("Range", {"type": "string"}, "One range of bytes."),
         QueryParam("If-Range", {"type": "string"}),
         QueryParam("If-None-Match", {"type": "string"}),
+    ),
+    Door.PAIRING: (
+        QueryParam("X-Pairing-Nonce", {"type": "string"}, "To hear of a pairing: what began it."),
     ),
     Door.WORKER: (
         QueryParam("X-Worker-Id", {"type": "string"}, "Who polls."),
@@ -115,6 +122,8 @@ def statuses(route: Route) -> list[int]:
         found.add(404)
     if _creates(route):
         found |= {*_CREATING, route.invalid_status}
+    if route.door in _KEYED:
+        found |= {*_WITH_KEY}
     return sorted(found)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from broker.api.deps import Deps
 from broker.errors import InvalidValue
 from broker.ids import JobId
+from broker.keys import Caller
 from broker.ports import Record
 
 #: Clients in Node.js give up after 300 s without headers, whatever they were told.
@@ -20,10 +21,15 @@ class Waits:
         self._clock = deps.clock
 
     async def ended(
-        self, job_id: JobId, wait_seconds: float, is_alive: Callable[[], bool]
+        self, caller: Caller, job_id: JobId, wait_seconds: float, is_alive: Callable[[], bool]
     ) -> Record | None:
-        """The job as it ended, or as it stands when the wait is over or the client has left; None for a stranger."""
+        """The job as it ended, or as it stands when the wait is over or the client has left.
+
+        None, at once, for one that is not there for this caller.
+        """
         record = await self._store.get(job_id)
+        if record is not None and not caller.may_see(record.job.owner):
+            return None
         if wait_seconds <= 0 or record is None or record.job.state.is_final:
             return record
         over_at = self._clock.now() + wait_seconds

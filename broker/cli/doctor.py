@@ -9,16 +9,20 @@ import sqlite3
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.clock import SystemClock
 from broker.config import Settings
 from broker.errors import StartRefused
+from broker.keys import Scope
 from broker.store.sqlite.connection import newest_schema
 from broker.store.sqlite.copies import newest_first
 from broker.store.sqlite.inspection import inspect
+from broker.store.sqlite.keyshelf import read_keys
 
 MIB = 1024 * 1024
 #: Older ones have a hole that this broker would be open to, or read requests otherwise than it takes for granted.
@@ -61,9 +65,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _database(settings.db_path)
     yield _copies(settings.backup_path)
     yield _disk(settings)
+    yield _keys(settings)
     health = _health(settings)
     if health is None:
         yield _port(settings)
+        return
+    if "version" not in health:
+        yield Finding(True, "broker", "running; what it does is told to an admin key alone")
         return
     yield Finding(True, "broker", f"running, version {health['version']}")
     yield _workers(health)
@@ -127,6 +135,18 @@ def _copies(folder: Path) -> Finding:
     return Finding(True, "BACKUP_PATH", f"{len(copies)} in {folder}, the newest {copies[0].name}")
 
 
+def _keys(settings: Settings) -> Finding:
+    made, now = read_keys(settings.db_path), SystemClock().now()
+    counts = Counter(key.scope for key in made if key.is_live(now))
+    counts[Scope.CLIENT] += len(settings.client_keys)
+    counts[Scope.WORKER] += len(settings.worker_keys)
+    counts[Scope.ADMIN] += len(settings.admin_keys)
+    told = ", ".join(f"{counts[scope]} {scope}" for scope in Scope)
+    if made or counts.total() or settings.requires_key:
+        return Finding(bool(counts.total()), "keys", f"required; in force are {told}")
+    return Finding(True, "keys", "not required: there is none")
+
+
 def _disk(settings: Settings) -> Finding:
     folder = settings.video_storage_path
     place = folder if folder.exists() else Path.cwd()
@@ -160,7 +180,7 @@ def _health(settings: Settings) -> dict[str, object] | None:
             found = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None
-    return found if isinstance(found, dict) and "waiting_polls" in found else None
+    return found if isinstance(found, dict) and "status" in found else None
 
 
 def _workers(health: dict[str, object]) -> Finding:

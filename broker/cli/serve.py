@@ -31,7 +31,7 @@ def serve() -> int:
         return error.exit_code
     settings = replace(settings, server_port=listener.getsockname()[1])
     application = Application(settings)
-    server = _Server(_config(application, settings), settings)
+    server = _Server(_config(application, settings), application, settings)
     application.stop_server = lambda: setattr(server, "should_exit", True)
     # uvicorn leaves by SystemExit when the application did not start; why, the application has said.
     with listener, contextlib.suppress(SystemExit):
@@ -42,8 +42,11 @@ def serve() -> int:
 class _Server(uvicorn.Server):
     """Says where it is once it can be called there, and ends cleanly when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, settings: Settings
+    ) -> None:
         super().__init__(config)
+        self._application = application
         self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -52,10 +55,7 @@ class _Server(uvicorn.Server):
         # collecting less often is worth five per cent of the work.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        if self._settings.is_loopback:
-            _say("No key is needed on this machine; every program on it can use the broker.")
-        else:
-            _say("warning: anybody who reaches this address can use the broker.")
+        _tell_who_may_call(self._application, self._settings)
         _say(f"Grok Broker {__version__} is ready at {self._settings.own_url}")
 
     @contextlib.contextmanager
@@ -73,6 +73,24 @@ class _Server(uvicorn.Server):
         """The first signal stops, the second stops at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _tell_who_may_call(application: Application, settings: Settings) -> None:
+    gatekeeper = application.gatekeeper
+    if gatekeeper is None:
+        return  # It did not start.
+    if gatekeeper.is_required:
+        _say("Every call needs a key.")
+        if not gatekeeper.has_live_keys:
+            _say("warning: no key is in force: python -m broker keys create --scope admin")
+        if not settings.is_loopback:
+            _say(
+                "warning: over http keys can be read on the way; put TLS in front of this address."
+            )
+    elif settings.is_loopback:
+        _say("No key is needed on this machine; every program on it can use the broker.")
+    else:
+        _say("warning: anybody who reaches this address can use the broker.")
 
 
 def _say(line: str) -> None:

@@ -52,7 +52,7 @@ class Sender:
         log: ProgramLog,
         post: Poster,
         key: bytes,
-        base_url: str,
+        link: Callable[[str], str],
         roll: Callable[[], float] = random.random,
     ) -> None:
         self._outbox = outbox
@@ -61,7 +61,7 @@ class Sender:
         self._log = log
         self._post = post
         self._key = key
-        self._base_url = base_url
+        self._link = link
         self._roll = roll
         self._woken = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -172,4 +172,4 @@ class Sender:
         job = record.job
         payload = await self._store.payload(job.id) if job.kind == JobKind.CHAT else None
         of_response = payload is not None and is_response(payload)
-        return event_of(delivery, job, record.result, self._base_url, is_response=of_response)
+        return event_of(delivery, job, record.result, self._link, is_response=of_response)

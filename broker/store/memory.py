@@ -12,6 +12,7 @@ from broker.chunks import Chunk
 from broker.errors import NotFound
 from broker.ids import JobId, Owner, TokenHash, WorkerId, new_webhook_id
 from broker.jobs import Attempt, Change, Job, JobKind, JobState, Payload
+from broker.keys import DAY_SECONDS, NO_LIMITS, Limits, Usage, check_limits
 from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
 from broker.repeats import KnownRequest, RequestKey, finds
@@ -29,6 +30,8 @@ class MemoryStore:
         self._late: dict[JobId, Result] = {}
         #: Owner and name → digest, moment and job.
         self._keys: dict[tuple[Owner, str], tuple[str, float, JobId]] = {}
+        #: Owner and day → jobs that were counted.
+        self._used: Counter[tuple[Owner, int]] = Counter()
         #: Job → the delivery's id and its address.
         self.webhooks: dict[JobId, tuple[str, str]] = {}
 
@@ -38,8 +41,9 @@ class MemoryStore:
         payload: Payload,
         key: RequestKey | None = None,
         webhook_url: str | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> "asyncio.Future[Job]":
-        return _done(lambda: self._add(job, payload, key, webhook_url))
+        return _done(lambda: self._add(job, payload, key, webhook_url, limits))
 
     def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -89,7 +93,8 @@ class MemoryStore:
         *,
         oldest_first: bool = False,
     ) -> Sequence[Record]:
-        if after is not None and after not in self._jobs:
+        behind = self._jobs.get(after) if after else None
+        if after and (behind is None or wanted.owner not in (None, behind.owner)):
             raise NotFound(f"There is no job {after} to continue behind.")
         ordered = list(self._jobs) if oldest_first else list(self._jobs)[::-1]
         rest = ordered[ordered.index(after) + 1 :] if after else ordered
@@ -139,10 +144,17 @@ class MemoryStore:
         """Nothing here outlives the process."""
 
     def _add(
-        self, job: Job, payload: Payload, key: RequestKey | None, webhook_url: str | None
+        self,
+        job: Job,
+        payload: Payload,
+        key: RequestKey | None,
+        webhook_url: str | None,
+        limits: Limits,
     ) -> Job:
         if key is not None and (earlier := self._found(key, job)):
             return earlier
+        if limits.counts_jobs:
+            self._keep_to(limits, job)
         self._jobs[job.id] = job
         self._payloads[job.id] = payload
         if key is not None:
@@ -150,6 +162,13 @@ class MemoryStore:
         if webhook_url is not None:
             self.webhooks[job.id] = (new_webhook_id(), webhook_url)
         return job
+
+    def _keep_to(self, limits: Limits, job: Job) -> None:
+        today = int(job.created_at // DAY_SECONDS)
+        theirs = [other for other in self._jobs.values() if other.owner == job.owner]
+        open_jobs = sum(not other.state.is_final for other in theirs)
+        check_limits(limits, Usage(open_jobs, self._used[job.owner, today]), job.created_at)
+        self._used[job.owner, today] += 1
 
     def _found(self, key: RequestKey, job: Job) -> Job | None:
         digest, created_at, job_id = self._keys.get((job.owner, key.name), ("", 0.0, JobId("")))

@@ -22,6 +22,11 @@ export class BrokerRefusal extends Error {
     this.more = body?.error ?? {};
   }
 
+  /** The broker asks for a key, and what it was sent, if anything, is none. */
+  get isOfKey() {
+    return this.status === 401;
+  }
+
   /** The same call may succeed later. */
   get isPassing() {
     return this.status >= 500;
@@ -42,10 +47,19 @@ export class BrokerClient {
   /**
    * @param {string} url  without a slash at the end
    * @param {string} workerId
+   * @param {string | null} [key]  that this broker gave
    */
-  constructor(url, workerId) {
+  constructor(url, workerId, key = null) {
     this.url = url;
     this.workerId = workerId;
+    this.#key = key;
+  }
+
+  /** @type {string | null} */
+  #key;
+
+  get hasKey() {
+    return this.#key !== null;
   }
 
   /** @param {Record<string, any>} about @returns {Promise<Record<string, any>>} */
@@ -124,6 +138,23 @@ export class BrokerClient {
     }
   }
 
+  /** @param {string} nonce @param {string} name @returns {Promise<Record<string, any>>} */
+  async pair(nonce, name) {
+    return (await this.#post("/extension/pair", { nonce, name })).json();
+  }
+
+  /** @param {string} id @param {string} nonce @param {number} waitSeconds @returns {Promise<{state: string, key: string | null}>} */
+  async pairing(id, nonce, waitSeconds) {
+    const path = `/extension/pair/${encodeURIComponent(id)}?wait=${waitSeconds}`;
+    const headers = { "X-Pairing-Nonce": nonce };
+    return (await this.#call(path, { method: "GET", headers }, waitSeconds + 10)).json();
+  }
+
+  /** Ends the key that this client calls with. */
+  async unpair() {
+    await this.#call("/extension/unpair", { method: "POST" }, 5);
+  }
+
   /** @returns {Promise<Record<string, any>>} */
   async health() {
     return (await this.#call("/health", { method: "GET" }, 5)).json();
@@ -133,6 +164,12 @@ export class BrokerClient {
   #post(path, body) {
     const headers = { "Content-Type": "application/json" };
     return this.#call(path, { method: "POST", headers, body: JSON.stringify(body) });
+  }
+
+  /** What every call says of its caller. @returns {Record<string, string>} */
+  #own() {
+    const named = { "X-Worker-Id": this.workerId };
+    return this.#key === null ? named : { ...named, Authorization: `Bearer ${this.#key}` };
   }
 
   /**
@@ -145,7 +182,7 @@ export class BrokerClient {
     try {
       answer = await fetch(this.url + path, {
         ...options,
-        headers: { ...options.headers, "X-Worker-Id": this.workerId },
+        headers: { ...options.headers, ...this.#own() },
         // Two polls that look the same would wait for one another in the cache.
         cache: "no-store",
         credentials: "omit",

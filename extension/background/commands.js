@@ -15,6 +15,8 @@ const COMMANDS = {
   resume: async (worker) => done(worker.pause(false)),
   open_grok: async () => done(show((await packInUse()).pack.addresses.chat)),
   self_test: async (worker) => worker.selfTest(),
+  pair: async (worker) => worker.pairing.start(),
+  unpair: async (worker) => worker.pairing.unpair(),
   test_connection: async (worker, { brokerUrl }) => testConnection(worker.board.now, brokerUrl ?? (await loadSettings()).brokerUrl),
   save_settings: saveSettings,
 };

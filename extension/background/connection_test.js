@@ -2,7 +2,7 @@
 
 import { checkBrokerUrl, isLoopback, originPattern } from "../shared/settings.js";
 import { BrokerClient, BrokerRefusal } from "./broker.js";
-import { workerId } from "./session.js";
+import { brokerAt } from "./pairing.js";
 
 /** @typedef {{name: string, ok: boolean, detail: string}} Step */
 
@@ -68,14 +68,21 @@ async function identity(url) {
 /** @param {string} url */
 async function hello(url) {
   // Asked without waiting and for nothing in particular: a hello would tell the broker less than it knows already.
-  const broker = new BrokerClient(url, await workerId());
+  const broker = await brokerAt(url);
   try {
     await broker.pack();
-    return "The broker lets this extension in.";
+    return broker.hasKey ? "The broker takes this browser's key." : "The broker lets this extension in.";
   } catch (error) {
+    if (error instanceof BrokerRefusal && error.isOfKey) return refuse(keyTrouble(broker.hasKey));
     return refuse(`The broker does not let this extension in: ${error instanceof Error ? error.message : error}`);
   }
 }
+
+/** @param {boolean} hasKey */
+const keyTrouble = (hasKey) =>
+  hasKey
+    ? "The broker does not take this browser's key any more. Pair it again."
+    : "The broker asks for a key, and this browser has none yet. Pair it.";
 
 /** @param {import("./status.js").Status} status */
 function pageStep({ page }) {

@@ -392,5 +392,6 @@ const answerOf = ({ content, reasoning }) => ({ content: String(content), reason
 
 /** @param {BrokerRefusal} refusal @returns {End} */
 function refusedEnd(refusal) {
-  return { outcome: refusal.code === "lease_lost" ? "lost" : "failed", code: refusal.code, detail: refusal.message };
+  // Without its key this worker can hear nothing more of the job: to it, that is lost.
+  return { outcome: refusal.code === "lease_lost" || refusal.isOfKey ? "lost" : "failed", code: refusal.code, detail: refusal.message };
 }

@@ -29,10 +29,14 @@ import { readSettings } from "../shared/settings.js";
  *   startedAt: number, endedAt: number}} HistoryEntry */
 /** @typedef {{state: string, detail: string, at: number, page: string | null, isSticky: boolean}} Standing */
 /** @typedef {{until: number, state: string, detail: string}} KindWait */
+/**
+ * A pairing that waits for the broker's owner; without an id, the broker has not answered yet. `until` is in ms.
+ * @typedef {{url: string, nonce: string, name: string, id: string, code: string, words: string[], until: number}} PairingAsked
+ */
 
 const HISTORY = 10;
 
-/** Content scripts may read neither of the two: the lease token is in there. */
+/** Content scripts may read neither of the two: the worker's key and the lease token are in there. */
 export async function closeToPages() {
   await chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
   await chrome.storage.session.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
@@ -110,6 +114,31 @@ export async function loadIsPaused() {
 /** @param {boolean} isPaused */
 export async function saveIsPaused(isPaused) {
   await chrome.storage.local.set({ isPaused });
+}
+
+/** The key that the broker at this address gave; another broker's is not told. @param {string} url @returns {Promise<string | null>} */
+export async function loadKey(url) {
+  const kept = /** @type {{url: string, key: string} | undefined} */ (await getLocal("workerKey"));
+  return kept?.url === url ? kept.key : null;
+}
+
+/** @param {{url: string, key: string} | null} workerKey */
+export async function saveKey(workerKey) {
+  // Whatever else went wrong at the start: first closed, then filled.
+  await closeToPages();
+  if (workerKey) await chrome.storage.local.set({ workerKey });
+  else await chrome.storage.local.remove("workerKey");
+}
+
+/** @returns {Promise<PairingAsked | null>} */
+export async function loadPairing() {
+  return /** @type {PairingAsked | undefined} */ (await getSession("pairing")) ?? null;
+}
+
+/** @param {PairingAsked | null} pairing */
+export async function savePairing(pairing) {
+  if (pairing) await chrome.storage.session.set({ pairing });
+  else await chrome.storage.session.remove("pairing");
 }
 
 /** The last page pack that the broker gave, unchecked. @returns {Promise<unknown>} */

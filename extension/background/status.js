@@ -15,6 +15,7 @@ function unknownStatus() {
     kinds: /** @type {Status["kinds"]} */ (Object.fromEntries(KINDS.map((name) => [name, kind()]))),
     job: null,
     pack: { version: "", source: "bundled", missing: [] },
+    pairing: { isPaired: false, state: "none", code: "", words: [], until: 0, detail: "" },
   };
 }
 

@@ -3,11 +3,12 @@
 
 import { backoff } from "../shared/backoff.js";
 import { KIND_STATES, PAGE_STATES } from "../shared/troubles.js";
-import { BrokerClient, BrokerRefusal, BrokerUnreachable } from "./broker.js";
+import { BrokerRefusal, BrokerUnreachable } from "./broker.js";
 import { imagesOf } from "./handed.js";
 import { JobRun } from "./job_run.js";
 import { isNewer, packInUse, takePack } from "./pack.js";
 import { Pages } from "./pages.js";
+import { Pairing, brokerAt } from "./pairing.js";
 import { walkPack } from "./self_test.js";
 import * as session from "./session.js";
 import { StandingKeeper } from "./standing.js";
@@ -19,6 +20,7 @@ import { kindsShown, makeWait, openKinds, secondsToNextEnd } from "./waits.js";
 /** @typedef {import("../shared/settings.js").Settings} Settings */
 /** @typedef {import("../page/locate.js").Pack} Pack */
 /** @typedef {import("./session.js").Work} Work */
+/** @typedef {import("./broker.js").BrokerClient} BrokerClient */
 /** @typedef {import("./broker.js").HandedJob} HandedJob */
 
 const SILENCE_SECONDS = 20;
@@ -28,6 +30,7 @@ const TICK_MS = 1000;
 export class Worker {
   board = new StatusBoard();
   standing = new StandingKeeper();
+  pairing = new Pairing(this.board, () => this.stir());
   pages = new Pages({
     onHere: (page) => void this.#greet(page),
     onStanding: (page, event) => void this.#hear(page, event),
@@ -38,6 +41,7 @@ export class Worker {
   #pollAbort = new AbortController();
   #helloDue = true;
   #failures = 0;
+  #hasKey = false;
   /** @type {string[]} */
   #images = [];
   #timers = { pollWaitSeconds: 20, beatSeconds: 20 };
@@ -67,6 +71,7 @@ export class Worker {
 
   async #loop() {
     await this.standing.load();
+    void this.pairing.resume();
     for (;;) {
       try {
         const pauseSeconds = await this.#round();
@@ -81,7 +86,8 @@ export class Worker {
   /** One look at everything; returns how many seconds to rest before the next. @returns {Promise<number>} */
   async #round() {
     const settings = await session.loadSettings();
-    const broker = new BrokerClient(settings.brokerUrl, await session.workerId());
+    const broker = await brokerAt(settings.brokerUrl);
+    this.#hasKey = broker.hasKey;
     const { pack, source } = await packInUse();
     await this.#show(settings, pack.version, source);
     const work = await session.loadWork();
@@ -255,7 +261,7 @@ export class Worker {
 
   /** Fetches the broker's page pack; a newer one that is sound is used from now on. @param {BrokerClient} [broker] */
   async updatePack(broker) {
-    const from = broker ?? new BrokerClient((await session.loadSettings()).brokerUrl, await session.workerId());
+    const from = broker ?? (await brokerAt((await session.loadSettings()).brokerUrl));
     const given = await from.pack();
     const wrong = given === null ? "The broker has no page pack." : await takePack(given);
     if (wrong !== null) return void console.warn(`The page pack of the broker is not used: ${wrong}`);
@@ -309,9 +315,14 @@ export class Worker {
   #noteFailure(error) {
     this.#helloDue = true;
     if (error instanceof BrokerUnreachable) this.board.connection("unreachable", error.message);
+    else if (error instanceof BrokerRefusal && error.isOfKey) this.board.connection("pairing_needed", this.#keyTrouble);
     else if (error instanceof BrokerRefusal) this.board.connection("refused", error.message);
     else console.error(error);
     return backoff(++this.#failures);
+  }
+
+  get #keyTrouble() {
+    return this.#hasKey ? "The key that this browser had is not taken any more." : "";
   }
 
   /** @param {Settings} settings @param {string} version @param {"bundled" | "broker"} source */
@@ -321,6 +332,7 @@ export class Worker {
       pack: { version, source, missing: this.#missing },
       page: this.standing.shown,
       pausedBy: await this.#pausedBy(),
+      pairing: await this.pairing.shown(settings.brokerUrl),
     });
   }
 }

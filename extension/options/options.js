@@ -7,7 +7,7 @@ import { ask, messageOf } from "../shared/ask.js";
 import { byId, h, keyed, setText } from "../shared/dom.js";
 import { KINDS, originPattern, readSettings } from "../shared/settings.js";
 import { addressNote, connectionSteps, connectionVerdict, needsPermission } from "./view.js";
-import { packView, readForm, selfTestView } from "./view.js";
+import { packView, pairingView, readForm, selfTestView } from "./view.js";
 
 /** @typedef {import("../shared/settings.js").Kind} Kind */
 /** @typedef {import("../shared/states.js").Status} Status */
@@ -22,6 +22,8 @@ form.addEventListener("input", onInput);
 form.addEventListener("submit", (event) => void save(event));
 onClick("test", testConnection);
 onClick("self-test", testPage);
+onClick("pair", () => changePairing("pair"));
+onClick("unpair", () => changePairing("unpair"));
 drawTest(null);
 await refresh();
 
@@ -34,6 +36,7 @@ async function refresh() {
   const { version, source } = packView(status?.pack);
   setText(byId("pack-version", HTMLElement), version);
   setText(byId("pack-source", HTMLElement), source || "–");
+  drawPairing(pairingView(status));
   if (!isTouched) fill(readSettings(local.settings));
 }
 
@@ -128,6 +131,25 @@ function makeStep({ name, title, state, word, detail, advice }) {
   const attributes = { "data-state": state, "data-step": name };
   const details = [detail && h("p.soft", {}, detail), advice && h("p", {}, advice)];
   return h("li", attributes, h("span", {}, title), h("span.word", {}, word), ...details);
+}
+
+/** @param {"pair" | "unpair"} command */
+async function changePairing(command) {
+  const { ok, error, detail } = await ask(command);
+  setText(byId("pairing-problem", HTMLElement), ok ? (detail ?? "") : (error ?? "That did not work."));
+}
+
+/** @param {import("./view.js").PairingView} view */
+function drawPairing({ severity, title, text, code, words, command, canPair, canUnpair }) {
+  byId("pairing", HTMLElement).dataset.severity = severity;
+  setText(byId("pairing-title", HTMLElement), title);
+  setText(byId("pairing-text", HTMLElement), text);
+  byId("pairing-shown", HTMLElement).hidden = !code;
+  setText(byId("pairing-code", HTMLElement), code);
+  setText(byId("pairing-words", HTMLElement), words);
+  setText(byId("pairing-command", HTMLElement), command);
+  byId("pair", HTMLButtonElement).hidden = !canPair;
+  byId("unpair", HTMLButtonElement).hidden = !canUnpair;
 }
 
 async function testPage() {

@@ -52,7 +52,7 @@ const STEPS = [
     name: "hello",
     title: "It takes this browser as a worker",
     advice:
-      "The broker's settings decide that: ALLOWED_HOSTS for the name it is called by, ALLOWED_ORIGINS for who " +
+      "Where it asks for a key, pair this browser below. Else its settings decide: ALLOWED_HOSTS for the name it is called by, ALLOWED_ORIGINS for who " +
       "calls. docs/operating.md explains both.",
   },
   {
@@ -143,6 +143,42 @@ export function packView(pack) {
   const source = pack.source === "broker" ? "Fetched from the broker" : "Bundled with the extension";
   return { version: pack.version, source };
 }
+
+/**
+ * What is shown of keys and pairing. `code` and `words` stand there while somebody is to compare them.
+ * @typedef {{severity: Severity, title: string, text: string, code: string, words: string, command: string, canPair: boolean, canUnpair: boolean}} PairingView
+ */
+
+/** How a pairing ended without a key. @type {Record<string, string>} */
+const PAIRING_ENDS = {
+  refused: "The broker's owner said no.",
+  wrong_codes: "A wrong code was typed five times.",
+  expired: "Nobody confirmed it in time.",
+  lost: "It was confirmed, but the key did not arrive here.",
+};
+
+/** @param {Status | undefined} status @returns {PairingView} */
+export function pairingView(status) {
+  const { isPaired, state, code, words, detail } = status?.pairing ?? NO_PAIRING;
+  const nothing = { code: "", words: "", command: "", canPair: true, canUnpair: isPaired };
+  if (state === "waiting") {
+    const shown = { code: `${code.slice(0, 4)} ${code.slice(4)}`, words: words.join(" "), canPair: false };
+    return { ...nothing, severity: "wait", title: "Waiting for the broker's owner", text: "", ...shown, command: `python -m broker pair ${code}` };
+  }
+  const ended = PAIRING_ENDS[state] ?? detail;
+  const isNeeded = status?.connection.state === "pairing_needed";
+  if (isNeeded) {
+    const title = isPaired ? "The key is not taken any more" : "Pairing needed";
+    return { ...nothing, severity: "act", title, text: ended || "The broker asks for a key. Pair this browser with it." };
+  }
+  if (isPaired) return { ...nothing, severity: "good", title: "Paired", text: "This browser has a key of its own for this broker.", canPair: false };
+  if (ended) return { ...nothing, severity: "act", title: "Not paired", text: ended };
+  const text = "A broker that asks for no key needs no pairing: loading the extension is the whole set-up.";
+  return { ...nothing, severity: "quiet", title: "Not paired", text };
+}
+
+/** @type {Status["pairing"]} */
+const NO_PAIRING = { isPaired: false, state: "none", code: "", words: [], until: 0, detail: "" };
 
 /** What the form says, as settings to be kept. @param {Typed} typed @returns {ReadForm} */
 export function readForm({ brokerUrl, name, kinds }) {

@@ -22,6 +22,7 @@ let wished = null;
 chrome.storage.onChanged.addListener(() => void refresh());
 byId("pause", HTMLButtonElement).addEventListener("click", togglePause);
 byId("open-grok", HTMLButtonElement).addEventListener("click", openGrok);
+byId("pair", HTMLButtonElement).addEventListener("click", () => chrome.runtime.openOptionsPage());
 byId("open-options", HTMLButtonElement).addEventListener("click", () => chrome.runtime.openOptionsPage());
 setInterval(draw, 1000);
 await refresh();
@@ -42,6 +43,7 @@ function draw() {
   drawLine("connection", view.connection);
   drawLine("page", view.page);
   byId("open-grok", HTMLButtonElement).classList.toggle("is-main", view.needsGrok);
+  byId("pair", HTMLButtonElement).hidden = !view.needsPairing;
   drawPause(view.pause);
   drawJob(view);
   drawKinds(view.kinds);

@@ -41,6 +41,7 @@ import { KIND_WORDS, OUTCOME_WORDS, PHASE_WORDS, asWords, wordsFor } from "../sh
  * @property {Line} connection
  * @property {Line} page
  * @property {boolean} needsGrok the person is asked to do something on Grok's page
+ * @property {boolean} needsPairing the broker asks for a key
  * @property {Pause} pause
  * @property {Now | null} job
  * @property {string} idle what is said while there is no job
@@ -62,6 +63,7 @@ export const NOTHING_KNOWN = Object.freeze({
   }),
   job: null,
   pack: { version: "", source: /** @type {const} */ ("bundled"), missing: [] },
+  pairing: { isPaired: false, state: "none", code: "", words: [], until: 0, detail: "" },
 });
 
 /**
@@ -78,6 +80,7 @@ export function popupView(told, history, settings, now) {
     connection: lineOf("connection", status.connection),
     page,
     needsGrok: page.severity === "act" && status.page.state !== "selector_missing",
+    needsPairing: status.connection.state === "pairing_needed",
     pause: pauseView(status.pausedBy),
     job: status.job && jobView(status.job, now),
     idle: idleText(status, settings),

@@ -21,6 +21,12 @@
  * @property {Record<Kind, {enabled: boolean, waitsUntil: number | null, note: string}>} kinds
  * @property {JobNow | null} job
  * @property {{version: string, source: "bundled" | "broker", missing: string[]}} pack
+ * @property {PairingShown} pairing
+ */
+/**
+ * Whether there is a key for this broker, and how the pairing stands: none, waiting, or how the last one ended.
+ * `until` is when the code ends.
+ * @typedef {{isPaired: boolean, state: string, code: string, words: string[], until: number, detail: string}} PairingShown
  */
 /**
  * @typedef {object} JobNow
@@ -134,6 +140,12 @@ const CONNECTION = {
     asks: "Run the connection test in the options: it names the reason.",
     severity: "act",
   },
+  pairing_needed: {
+    title: "Pairing needed",
+    meaning: "The broker asks for a key, and takes none of this browser's.",
+    asks: "Pair this browser with it in the options.",
+    severity: "act",
+  },
   unknown: {
     title: "Not tried yet",
     meaning: "The broker has not been called yet.",
@@ -159,6 +171,7 @@ const CODES = {
   browser_closed: "The browser was closed",
   cancelled: "The job was cancelled",
   download_failed: "The result could not be fetched",
+  invalid_api_key: "The broker did not take this browser's key",
   generation_failed: "Grok could not make this",
   lease_lost: "The broker gave the job to somebody else",
   option_refused: "Grok does not offer this option",

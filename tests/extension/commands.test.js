@@ -67,7 +67,7 @@ const STRANGERS = {
 for (const [who, sender] of Object.entries(STRANGERS))
   test(`${who} cannot command and gets no answer`, async () => {
     const settings = { brokerUrl: "http://evil.example" };
-    for (const command of ["pause", "resume", "open_grok", "self_test", "test_connection", "save_settings"])
+    for (const command of ["pause", "resume", "open_grok", "self_test", "test_connection", "save_settings", "pair", "unpair"])
       assert.deepEqual(await send({ command, settings }, sender), { isTaken: false, answer: null });
 
     assert.deepEqual([asked, local], [[], {}]);

@@ -10,6 +10,7 @@ import {
   connectionVerdict,
   needsPermission,
   packView,
+  pairingView,
   purposeWords,
   readForm,
   selfTestView,
@@ -194,3 +195,45 @@ test("a pattern with a port stands for that port alone, one with any scheme for 
 test("what may be asked of Chrome is in the manifest", () => {
   assert.deepEqual(manifest.optional_host_permissions, ["http://*/*", "https://*/*"]);
 });
+
+/** @type {import("../../extension/shared/states.js").PairingShown} */
+const NONE = { isPaired: false, state: "none", code: "", words: [], until: 0, detail: "" };
+
+/** @param {Partial<typeof NONE>} pairing @param {string} [connection] */
+const pairing = (pairing, connection = "connected") =>
+  pairingView(
+    /** @type {any} */ ({ connection: { state: connection, detail: "", at: 0 }, pairing: { ...NONE, ...pairing } }),
+  );
+
+test("where no key is asked for, nothing is asked of the person", () => {
+  assert.deepEqual([pairing({}).severity, pairing({}).canUnpair], ["quiet", false]);
+  assert.deepEqual(pairingView(undefined), pairing({}));
+});
+
+test("a code is shown in two groups, with its words and the command that does the same", () => {
+  const view = pairing({ state: "waiting", code: "01234567", words: ["amber", "lake", "zebra"] }, "pairing_needed");
+
+  assert.deepEqual([view.code, view.words, view.canPair], ["0123 4567", "amber lake zebra", false]);
+  assert.equal(view.command, "python -m broker pair 01234567");
+});
+
+test("a broker that asks for a key asks for pairing, and says why the last one came to nothing", () => {
+  assert.equal(pairing({}, "pairing_needed").title, "Pairing needed");
+  assert.match(pairing({ state: "refused" }, "pairing_needed").text, /said no/);
+  assert.match(pairing({ state: "failed", detail: "It is full." }, "pairing_needed").text, /full/);
+});
+
+test("a paired browser can be unpaired, and one whose key is lost can do either", () => {
+  const [well, lost] = [pairing({ isPaired: true }), pairing({ isPaired: true }, "pairing_needed")];
+
+  assert.deepEqual([well.severity, well.canPair, well.canUnpair], ["good", false, true]);
+  assert.deepEqual([lost.severity, lost.canPair, lost.canUnpair], ["act", true, true]);
+});
+
+for (const state of ["refused", "wrong_codes", "expired", "lost"])
+  test(`a pairing that ended as ${state} says so and shows no code any more`, () => {
+    const { text, code, canPair } = pairing({ state });
+
+    assert.match(text, /^[A-Z].*\.$/);
+    assert.deepEqual([code, canPair], ["", true]);
+  });

@@ -51,6 +51,15 @@ const past = (changes = {}) => ({
 /** @param {Status | undefined} told @param {PastJob[]} [history] @param {typeof DEFAULTS} [settings] */
 const shown = (told, history = [], settings = DEFAULTS) => popupView(told, history, settings, NOW);
 
+test("only a broker that asks for a key makes the popup offer pairing", () => {
+  const connection = { state: "pairing_needed", detail: "", at: NOW };
+  const view = shown(status({ connection }));
+
+  assert.deepEqual([view.needsPairing, view.connection.title, view.connection.severity], [true, "Pairing needed", "act"]);
+  assert.equal(shown(status()).needsPairing, false);
+  assert.equal(shown(undefined).needsPairing, false);
+});
+
 test("before the background has told anything, nothing is claimed", () => {
   const view = shown(undefined);
 

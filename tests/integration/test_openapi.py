@@ -15,8 +15,9 @@ from tests.support.server import BrokerProcess
 from tests.support.worker import ScriptedWorker
 
 SEED = 20260101
-#: Not called: each would keep the worker from its work, which is to give every call an answer.
-LEFT_OUT = ("/extension/poll", "/extension/hello", "/workers/{worker_id}/directives")
+#: Not called: each would keep the worker from its work, which is to give every call an answer. The first key that is
+#: made does so too, for from then on everybody is asked for one.
+LEFT_OUT = ("/extension/poll", "/extension/hello", "/workers/{worker_id}/directives", "/keys")
 #: What the document cannot say, and what therefore may be refused: a prompt of blanks, an image that is none, a
 #: parameter that is not offered. And what it does not say: forms have only text, so `"3"` is taken for 3.
 UNSAYABLE = "positive_data_acceptance,negative_data_rejection"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from broker.config import PayloadLog
+from broker.values import PayloadLog
 from tests.support.auto_worker import AutoWorker
 from tests.support.images import png_of
 from tests.support.server import BrokerProcess

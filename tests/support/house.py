@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from broker.api.gatekeeper import Gatekeeper
 from broker.api.guard import Guard
 from broker.api.lean import JSON_BODY, Body, Call, ClientGone, Door, Reply, Route, RouteTable
 from broker.config import Settings
 from broker.errors import InvalidValue, LeaseLost
+from broker.keyring import KeyRing
+from broker.store.memory_keyshelf import MemoryKeyShelf
 from tests.support.clock import ManualClock
 from tests.support.running import run
 
@@ -66,7 +69,9 @@ class House:
         ]
         clock, log = ManualClock(), self.log
         given = Settings(**settings)
-        self.guard = Guard(self.app, RouteTable(routes), given, clock, log, log)
+        self.ring = KeyRing(MemoryKeyShelf(), clock, b"secret")
+        gatekeeper = Gatekeeper(self.ring, clock, given)
+        self.guard = Guard(self.app, RouteTable(routes), given, clock, log, log, gatekeeper)
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Reads whatever body there is, as a framework would."""

@@ -6,6 +6,7 @@ from typing import Any
 from broker.errors import BrokerError
 from broker.ids import JobId, Owner
 from broker.jobs import Job, JobKind, JobState, Payload
+from broker.keys import NO_LIMITS, Limits
 from broker.ports import Decide, Grant, JobFilter, Record, Store
 from broker.repeats import RequestKey
 from broker.store.memory import MemoryStore
@@ -24,8 +25,9 @@ class MirroredStore:
         payload: Payload,
         key: RequestKey | None = None,
         webhook_url: str | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
-        return await self._both(lambda store: store.add(job, payload, key, webhook_url))
+        return await self._both(lambda store: store.add(job, payload, key, webhook_url, limits))
 
     async def prune_request_keys(self, created_before: float, limit: int) -> int:
         return await self._both(lambda store: store.prune_request_keys(created_before, limit))

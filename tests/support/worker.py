@@ -10,8 +10,12 @@ from tests.support.server import BrokerProcess
 class ScriptedWorker:
     """`name=None` is a worker of the first generation: no name, no lease token."""
 
-    def __init__(self, broker: BrokerProcess, name: str | None = "tester") -> None:
+    def __init__(
+        self, broker: BrokerProcess, name: str | None = "tester", key: str | None = None
+    ) -> None:
         headers = {} if name is None else {"X-Worker-Id": name}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
         self.http = broker.client(headers=headers)
         self._is_seed = name is None
 

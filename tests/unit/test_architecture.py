@@ -31,34 +31,52 @@ STILL = [
     "jobs",
     "repeats",
     "webhooks",
+    "keys",
+    "pairing",
     "ports",
 ]
 STILL += ["media_ports", "retries", "submissions", "handouts", "acts", "results", "deadlines"]
 #: The deeds: they wait, but know no HTTP, no SQL, no files and no environment.
 MOVING = ["notifier", "workers", "offers", "deliveries", "queue", "chores", "metrics"]
+MOVING += ["keyring", "keywatch", "pairing_desk"]
 CORE = [*STILL, *MOVING]
 #: What is shared by the three doors and by everything that has to be set or written down.
-JOINED = ["config", "log"]
+JOINED = ["values", "config", "log"]
 DOORS = ["api.openai", "api.extension", "api.admin"]
 
 #: Part → which other parts of the broker it may import. A part is a file, or a folder with all in it.
 MAY_IMPORT: dict[str, list[str]] = {
     **{name: STILL[:place] for place, name in enumerate(STILL)},
     **{name: [*STILL, *MOVING[:place]] for place, name in enumerate(MOVING)},
-    "config": STILL,
-    "log": [*STILL, "config"],
+    "values": STILL,
+    "config": [*STILL, "values"],
+    "log": [*STILL, "values"],
+    "secret_file": ["errors", "config"],
     # The outermost ring of a loop: what goes wrong in there is written down there.
     "sweeper": [*CORE, "log"],
     "store": STILL,
     # What goes out of the house, whoever sends it, goes past the guard in here.
     "net": STILL,
     "media": [*STILL, "net"],
-    "hooks": [*STILL, "notifier", "config", "log", "net"],
+    "hooks": [*STILL, "notifier", "config", "log", "net", "secret_file"],
     "api": [*CORE, *JOINED],
     **{door: [*CORE, *JOINED, "api"] for door in DOORS},
     "scheduler": [*CORE, *JOINED],
     "dashboard": [],
-    "cli": ["config", "errors", "hooks", "store", "media", "app"],
+    # Keys are made on the database itself, because the first one is made while nobody may call.
+    "cli": [
+        "config",
+        "errors",
+        "hooks",
+        "app",
+        "ids",
+        "clock",
+        "keys",
+        "keyring",
+        "secret_file",
+        "store",
+        "media",
+    ],
     # Speaks HTTP like any worker and any client.
     "demo": [],
     "app": ["*"],
@@ -109,10 +127,12 @@ PLAIN = frozenset(
         "random",
         "re",
         "secrets",
+        "string",
         "time",
         "typing",
         "urllib.parse",
         "weakref",
+        "zlib",
     ]
 )
 
@@ -298,7 +318,8 @@ def test_functions_are_short() -> None:
 
 
 def limit(module: str) -> int:
-    if module == "queue":
+    # One deed and one error after the other: parted, neither would be easier to find.
+    if module in ("queue", "errors"):
         return 320
     return 250 if module in (*CORE, "sweeper", *JOINED) else 400
 

@@ -1,13 +1,14 @@
 """Settings: read once, frozen, and a bad value named together with what would be right."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import pytest
 
-from broker.config import PayloadLog, Settings
+from broker.config import Settings
 from broker.errors import BadSetting
 from broker.jobs import JobKind
+from broker.values import Auth, PayloadLog
 
 #: The seed's names and defaults, but for the address: ours is reachable from this machine only.
 SEED = {
@@ -73,6 +74,8 @@ def test_settings_are_frozen() -> None:
     ("variable", "value"),
     [
         ("SERVER_PORT", "eighty"),
+        ("AUTH", "off"),
+        ("LINK_HOURS", "0"),
         ("SERVER_PORT", "-1"),
         ("SERVER_PORT", "65536"),
         ("SERVER_PORT", "80.5"),
@@ -124,16 +127,57 @@ def test_settings_that_do_not_fit_together_are_refused(environ: dict[str, str], 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "broker.lan", "10.0.0.1"])
 def test_an_address_that_others_reach_is_refused_while_there_is_no_key(host: str) -> None:
+    wide = settings(SERVER_HOST=host)
     with pytest.raises(BadSetting, match="SERVER_HOST"):
-        settings(SERVER_HOST=host)
+        wide.check_keys(has_keys=False)
+    wide.check_keys(has_keys=True)
+    assert wide.requires_key
 
     opened = settings(SERVER_HOST=host, DANGEROUSLY_ALLOW_OPEN_NETWORK="1")
+    opened.check_keys(has_keys=False)
     assert not opened.is_loopback
+    assert not opened.requires_key
+    assert replace(opened, auth=Auth.REQUIRED).requires_key
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "::1", "127.8.8.8"])
 def test_an_address_of_this_machine_needs_no_leave(host: str) -> None:
-    assert settings(SERVER_HOST=host).is_loopback
+    given = settings(SERVER_HOST=host)
+    given.check_keys(has_keys=False)
+    assert given.is_loopback
+    assert not given.requires_key
+    assert settings(SERVER_HOST=host, AUTH="required").requires_key
+
+
+KEY = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    "value", ["short", f"{KEY},short", "x" * 23, f"with a space {KEY}", f"ä{KEY}", f"{KEY}\x7f"]
+)
+def test_a_key_of_ones_own_is_long_and_fits_a_header_and_a_wrong_one_is_not_shown(
+    value: str,
+) -> None:
+    with pytest.raises(BadSetting) as refused:
+        settings(CLIENT_KEYS=value)
+
+    assert "CLIENT_KEYS is not keys of at least 24 plain characters" in refused.value.message
+    assert value not in refused.value.message
+    assert KEY not in refused.value.message
+
+
+def test_keys_of_ones_own_are_in_no_picture_of_the_settings() -> None:
+    given = settings(CLIENT_KEYS=f"{KEY}1 , {KEY}2,", WORKER_KEYS=f"{KEY}3", ADMIN_KEYS=f"{KEY}4")
+
+    assert given.client_keys == (f"{KEY}1", f"{KEY}2")
+    assert KEY not in repr(given)
+
+
+def test_one_key_cannot_have_two_scopes() -> None:
+    with pytest.raises(BadSetting, match="twice") as refused:
+        settings(CLIENT_KEYS=KEY, ADMIN_KEYS=KEY)
+
+    assert KEY not in refused.value.message
 
 
 def test_the_timers_are_those_of_the_design() -> None:

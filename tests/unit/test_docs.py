@@ -93,7 +93,7 @@ def test_every_setting_is_told_with_its_true_default() -> None:
     assert set(told) == all_variables()
     assert Settings.from_env(told) == Settings()
     empty = {name for name, value in told.items() if value == ""}
-    lists = {"ALLOWED_HOSTS", "ALLOWED_ORIGINS"}
+    lists = {"ALLOWED_HOSTS", "ALLOWED_ORIGINS", "CLIENT_KEYS", "WORKER_KEYS", "ADMIN_KEYS"}
     assert empty == lists | {"PUBLIC_BASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "PACK_FILE"}
 
 
@@ -299,6 +299,9 @@ CALLS = {
     "`POST /extension/complete/chat`": [wire.CompleteChat],
     "`POST /extension/error`": [wire.ReportError],
     "`POST /extension/release`": [wire.ReleaseJob],
+    "`POST /extension/pair`": [wire.StartPairing, wire.PairingBegun],
+    "`GET /extension/pair/{pairing_id}`": [wire.PairingSeen],
+    "`POST /extension/unpair`": [wire.Unpaired],
 }
 QUERY = {"mode", "wait"}
 

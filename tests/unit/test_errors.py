@@ -1,10 +1,19 @@
 """The error tree: as drawn, each with a code, each with a status where it meets HTTP."""
 
+from collections.abc import Callable
+
 import pytest
 
 from broker import errors
 from broker.api.errors import JOB_KINDS, KINDS, problem, problem_of, problem_of_job
-from broker.errors import BrokerError, ChunkGap, LeaseLost, ResultRejected, StartRefused
+from broker.errors import (
+    BrokerError,
+    ChunkGap,
+    LeaseLost,
+    LimitReached,
+    ResultRejected,
+    StartRefused,
+)
 
 
 def all_errors(above: type[BrokerError] = BrokerError) -> list[type[BrokerError]]:
@@ -15,7 +24,11 @@ FOR_CALLERS = [each for each in all_errors() if not issubclass(each, StartRefuse
 
 
 def an_error(kind: type[BrokerError]) -> BrokerError:
-    made = {ChunkGap: lambda: ChunkGap(3), ResultRejected: lambda: ResultRejected("not_mp4", "No.")}
+    made: dict[type[BrokerError], Callable[[], BrokerError]] = {
+        ChunkGap: lambda: ChunkGap(3),
+        LimitReached: lambda: LimitReached("Enough for now.", 2.5),
+        ResultRejected: lambda: ResultRejected("not_mp4", "No."),
+    }
     return made[kind]() if kind in made else kind()
 
 
@@ -77,7 +90,7 @@ def test_every_error_that_a_caller_can_meet_has_a_status_and_keeps_its_code(
 def test_what_helps_to_repeat_says_when(kind: type[BrokerError]) -> None:
     told = problem_of(an_error(kind))
 
-    assert told.status in (503, 507)
+    assert told.status in (429, 503, 507)
     assert int(dict(told.headers)[b"retry-after"]) > 0
 
 
@@ -91,6 +104,14 @@ def test_a_conflict_tells_clients_not_to_repeat_it() -> None:
 def test_an_error_carries_what_its_receiver_needs() -> None:
     assert problem_of(ChunkGap(3)).body["error"]["expected_seq"] == 3
     assert problem_of(ResultRejected("not_mp4", "No.")).body["error"]["gate_class"] == "not_mp4"
+
+
+def test_a_limit_says_when_it_is_over_and_no_sdk_waits_for_hours() -> None:
+    soon, tomorrow = (problem_of(LimitReached("No.", wait)) for wait in (2.5, 40_000.0))
+
+    assert (soon.status, dict(soon.headers)[b"retry-after"]) == (429, b"3")
+    assert (b"x-should-retry", b"false") not in soon.headers
+    assert (b"x-should-retry", b"false") in tomorrow.headers
 
 
 def test_a_refused_field_has_the_status_that_its_route_promises() -> None:

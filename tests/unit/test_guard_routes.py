@@ -20,6 +20,7 @@ PAGE = "https://page.example"
 WORKER_METHODS = {
     "/extension/poll": "GET",
     "/extension/pack": "GET",
+    "/extension/pair/x": "GET",
     "/extension/result/x": "PUT",
 }
 EVERY = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
@@ -31,7 +32,8 @@ def fetched(site: str, mode: str = "cors", dest: str = "empty", **more: str) -> 
 
 
 def is_media(method: str, path: str) -> bool:
-    return method in ("GET", "HEAD") and path.startswith(("/videos/", "/images/"))
+    is_file = path.startswith(("/videos/", "/images/")) or "/late" in path
+    return method in ("GET", "HEAD") and is_file
 
 
 def passes(method: str, path: str) -> int | None:
@@ -46,6 +48,16 @@ def refused(method: str, path: str) -> int | None:
 def only_as_worker(method: str, path: str) -> int | None:
     is_workers = path.startswith("/extension/") and method == WORKER_METHODS.get(path, "POST")
     return None if is_workers else 403
+
+
+def passes_but_pairs_not(method: str, path: str) -> int | None:
+    """A worker's key is asked for by our extension alone."""
+    asks = (
+        ("POST", "/extension/pair"),
+        ("GET", "/extension/pair/x"),
+        ("HEAD", "/extension/pair/x"),
+    )
+    return 403 if (method, path) in asks else None
 
 
 def not_even_asked(method: str, path: str) -> int | None:
@@ -82,7 +94,7 @@ CALLERS = {
     "rebinding, POST": Caller(EVERY, {"origin": f"http://evil.example:{PORT}"}, misdirected, f"evil.example:{PORT}"),
     "another local port": Caller(EVERY, fetched("same-site", origin="http://127.0.0.1:3000"), refused),
     "a sandboxed frame": Caller(EVERY, fetched("cross-site", origin="null"), refused),
-    "our dashboard": Caller(EVERY, fetched("same-origin", origin=f"http://127.0.0.1:{PORT}"), passes),
+    "our dashboard": Caller(EVERY, fetched("same-origin", origin=f"http://127.0.0.1:{PORT}"), passes_but_pairs_not),
 }
 # fmt: on
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from broker import log
-from broker.config import PayloadLog
+from broker.keys import Scope, mint
 from broker.log import LineFile, LogWriter, ProgramLog, RequestLog, redacted, remove_logs
+from broker.values import PayloadLog
 from tests.support.builders import NOW
 from tests.support.running import run
 
@@ -155,6 +156,14 @@ def test_a_secret_is_never_written(payloads: PayloadLog, secret: str) -> None:
         "lease_token": "[secret]",
         "authorization": "[secret]",
     }
+
+
+def test_a_key_within_words_is_not_written_either() -> None:
+    key = mint(Scope.ADMIN)
+
+    shown = redacted({"prompt": f"mine is {key}, and gba_ is how it begins"}, PayloadLog.FULL)
+
+    assert shown == {"prompt": "mine is [secret], and gba_ is how it begins"}
 
 
 def test_what_is_no_text_is_shown_as_it_is() -> None:

@@ -215,7 +215,7 @@ async def test_too_many_polls_are_refused_and_make_room_when_they_go(line: Line)
 async def test_a_worker_that_is_told_something_hears_it_at_once(line: Line) -> None:
     told, other = line.joins(), line.joins(worker=OTHER_WORKER)
 
-    line.notifier.end_polls_of(WORKER)
+    line.notifier.end_polls(lambda worker: worker == WORKER)
 
     assert (told.is_over, other.is_over) == (True, False)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from broker.config import PayloadLog
 from broker.log import MAX_LINE_CHARS, SHORT_CHARS, ProgramLog, RequestLog, redacted
 from broker.redaction import SECRET_FIELDS, without_secrets
+from broker.values import PayloadLog
 from tests.support.builders import NOW
 
 DAY = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%d")

@@ -273,7 +273,13 @@ def test_what_is_sent_again_has_all_its_tries_before_it() -> None:
 
 
 def said(job: Job, result: Result | None = None, *, as_response: bool = False) -> Mapping[str, Any]:
-    return event_of(a_delivery(), job, result, "http://broker", is_response=as_response)
+    return event_of(
+        a_delivery(),
+        job,
+        result,
+        lambda path: f"http://broker{path}?sig=1",
+        is_response=as_response,
+    )
 
 
 def test_a_finished_film_is_told_in_the_words_of_the_openai_sdk_and_of_its_job() -> None:
@@ -298,7 +304,7 @@ def test_a_finished_film_is_told_in_the_words_of_the_openai_sdk_and_of_its_job()
                 "attempt": 0,
                 "retry_of": None,
                 "error": None,
-                "video_url": f"http://broker/videos/{job.id}.mp4",
+                "video_url": f"http://broker/videos/{job.id}.mp4?sig=1",
                 "video_size": 1000,
                 "video_seconds": 6.0,
                 "image_urls": [],
@@ -326,7 +332,7 @@ def test_pictures_are_told_by_their_addresses() -> None:
 
     assert (told["type"], told["data"]["id"]) == ("image.completed", job.id)
     assert told["data"]["job"]["image_urls"] == [
-        f"http://broker/images/{job.id}.{number}.png" for number in (1, 2)
+        f"http://broker/images/{job.id}.{number}.png?sig=1" for number in (1, 2)
     ]
 
 
@@ -420,7 +426,7 @@ class Office:
             self.log,  # type: ignore[arg-type]
             self.post,
             KEY,
-            "http://broker",
+            lambda path: f"http://broker{path}",
             roll=lambda: 0.5,
         )
 

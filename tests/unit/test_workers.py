@@ -273,7 +273,7 @@ async def test_a_poll_that_goes_once_it_is_woken_hands_its_wake_up_on(desk: Desk
     elif how == "is cancelled":
         going.cancel()
     else:
-        desk.notifier.end_polls_of(WORKER)
+        desk.notifier.end_polls(lambda worker: worker == WORKER)
 
     handed = await staying
     assert handed is not None

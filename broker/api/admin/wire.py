@@ -1,10 +1,12 @@
 """The shapes on the line at the operators' door: a job with everything that is known of it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from broker.api.present import WorkerShown
+from broker.keys import Scope
+from broker.pairing import PairingState
 from broker.workers import Directive
 
 PREVIEW_CHARS = 200
@@ -140,3 +142,95 @@ class WebhookList(BaseModel):
     data: list[WebhookShown]
     has_more: bool
     next_cursor: str | None
+
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _visible(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("only visible characters")
+    return text
+
+
+Name = Annotated[str, Field(max_length=100), AfterValidator(_visible)]
+
+
+class CreateKey(BaseModel):
+    """A key to be made"""
+
+    scope: Scope
+    label: Name = ""
+    #: Keys of one owner see each other's jobs; without it the key has jobs of its own.
+    owner: Name | None = None
+    #: How long it lasts; a worker's 180 unless said, any other for ever.
+    days: Annotated[float, Field(gt=0, lt=36_500)] | None = None
+    per_minute: Count | None = None
+    open_jobs: Count | None = None
+    daily_jobs: Count | None = None
+    models: list[str] | None = None
+
+
+class KeyShown(BaseModel):
+    """A key, without what makes it work"""
+
+    id: str
+    scope: Scope
+    owner: str
+    label: str
+    is_live: bool
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None
+    per_minute: int | None
+    open_jobs: int | None
+    daily_jobs: int | None
+    models: list[str] | None
+
+
+class KeyMade(KeyShown):
+    """A new key with its text"""
+
+    key: str = Field(repr=False)
+
+
+class KeyList(BaseModel):
+    """The keys"""
+
+    object: str = "list"
+    data: list[KeyShown]
+
+
+class ConfirmPairing(BaseModel):
+    """The owner's yes"""
+
+    #: As the worker shows it; blanks do not count.
+    code: Annotated[str, Field(max_length=20)]
+    #: Whose jobs the worker's key makes it part of; without it the key is its own.
+    owner: Name | None = None
+    #: What the key is called; without it as the worker calls itself.
+    label: Name | None = None
+
+
+class PairingShown(BaseModel):
+    """A worker that asks to be let in"""
+
+    id: str
+    object: Literal["pairing"] = "pairing"
+    state: PairingState
+    name: str
+    words: list[str]
+    #: Where it called from.
+    address: str
+    #: How many wrong codes it survives.
+    tries_left: int
+    #: Unix seconds.
+    expires_at: float
+
+
+class PairingList(BaseModel):
+    """The workers that wait to be let in, the oldest first"""
+
+    object: Literal["list"] = "list"
+    data: list[PairingShown]

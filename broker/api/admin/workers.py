@@ -29,5 +29,5 @@ class WorkerDoor:
         """Tell a worker to pause, resume, drain, reload its page, …"""
         if not self._roster.tell(WorkerId(worker_id), given.directive):
             raise NotFound("There is no such worker.")
-        self._notifier.end_polls_of(WorkerId(worker_id))
+        self._notifier.end_polls(lambda worker: worker == WorkerId(worker_id))
         return Told(worker_id=worker_id, directive=given.directive)

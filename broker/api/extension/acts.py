@@ -65,7 +65,7 @@ class ActDoor:
             )
         job = await self._queue.beat(
             known_job(sent.job_id),
-            LeaseToken(sent.lease_token),
+            call.caller.lease(LeaseToken(sent.lease_token)),
             sent.phase,
             sent.progress,
             evidence,
@@ -84,9 +84,8 @@ class ActDoor:
         """Add to a streamed answer; repeats are dropped, a gap is refused with the number expected"""
         sent = read_model(SendChunks, await call.body())
         chunks = [Chunk(piece.seq, piece.kind, piece.delta) for piece in sent.chunks]
-        job = await self._queue.add_chunks(
-            known_job(sent.job_id), LeaseToken(sent.lease_token), chunks
-        )
+        token = call.caller.lease(LeaseToken(sent.lease_token))
+        job = await self._queue.add_chunks(known_job(sent.job_id), token, chunks)
         answer = ChunksAnswer(stored_seq=job.next_seq - 1)
         return Reply(200, answer.model_dump_json().encode())
 
@@ -95,7 +94,7 @@ class ActDoor:
         sent = read_model(CompleteChat, await call.body())
         job, verdict = await self._queue.complete_text(
             known_job(sent.job_id),
-            sent_token(self._settings, sent.lease_token),
+            sent_token(call, self._settings, sent.lease_token),
             sent.content,
             sent.reasoning,
             sent.finish_reason,
@@ -106,17 +105,15 @@ class ActDoor:
         """Report what went wrong; the answer says what was decided"""
         sent = read_model(ReportError, await call.body())
         failure = Failure(classify(sent.code, sent.error), sent.error, sent.retry_at)
-        job = await self._queue.fail(
-            known_job(sent.job_id), sent_token(self._settings, sent.lease_token), failure
-        )
+        token = sent_token(call, self._settings, sent.lease_token)
+        job = await self._queue.fail(known_job(sent.job_id), token, failure)
         return _decided(job)
 
     async def release(self, call: Call) -> Reply:
         """Give a job back, uncounted; only before its prompt was submitted"""
         sent = read_model(ReleaseJob, await call.body())
-        job = await self._queue.release(
-            known_job(sent.job_id), LeaseToken(sent.lease_token), sent.reason
-        )
+        token = call.caller.lease(LeaseToken(sent.lease_token))
+        job = await self._queue.release(known_job(sent.job_id), token, sent.reason)
         return _decided(job)
 
 
@@ -127,11 +124,15 @@ def known_job(text: str) -> JobId:
     return job_id
 
 
-def sent_token(settings: Settings, text: str | None) -> LeaseToken | None:
-    """The lease token; it may be missing only where nobody but this machine can connect."""
-    if text is None and not settings.is_loopback:
-        raise LeaseLost("lease_token is required; only a broker on loopback does without.")
-    return None if text is None else LeaseToken(text)
+def sent_token(call: Call, settings: Settings, text: str | None) -> LeaseToken | None:
+    """The lease token; it may be missing only where nobody but this machine can connect, and no key is asked for."""
+    if text is not None:
+        return call.caller.lease(LeaseToken(text))
+    if call.caller.key_id is not None or not settings.is_loopback:
+        raise LeaseLost(
+            "lease_token is required; only a broker on loopback, without keys, does without."
+        )
+    return None
 
 
 def verdict_reply(job: Job, verdict: Verdict) -> Reply:

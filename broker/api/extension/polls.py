@@ -5,7 +5,7 @@ import json
 from broker.api.bodies import read_model
 from broker.api.deps import Deps
 from broker.api.extension.pack import PackFile
-from broker.api.extension.wire import HandedJob, HeldLease, SayHello, Welcome
+from broker.api.extension.wire import HandedJob, SayHello, Welcome
 from broker.api.inputs import handed_over
 from broker.api.lean import JSON_BODY, Call, Door, QueryParam, Reply, Route
 from broker.errors import BrokerError, InvalidValue, NotFound
@@ -77,9 +77,10 @@ class PollDoor:
     async def hello(self, call: Call) -> Reply:
         """Say hello: name, kinds, page state; learn the timers and which leases are over"""
         said = read_model(SayHello, await call.body())
-        worker_id = _worker_id(call)
-        if worker_id == UNNAMED_WORKER:
-            worker_id = new_worker_id()
+        name = _worker_name(call)
+        if name == UNNAMED_WORKER:
+            name = new_worker_id()
+        worker_id = call.caller.worker(name)
         hello = Hello(
             said.name,
             said.version,
@@ -92,12 +93,13 @@ class PollDoor:
             said.quota,
         )
         self._roster.greet(worker_id, hello, self._clock.now())
-        lost = [held.job_id for held in said.held or () if not await self._still_holds(held)]
+        held = [(h.job_id, call.caller.lease(LeaseToken(h.lease_token))) for h in said.held or ()]
+        lost = [job_id for job_id, token in held if not await self._still_holds(job_id, token)]
         if said.held is not None:
-            tokens = [LeaseToken(held.lease_token) for held in said.held]
+            tokens = [token for _, token in held]
             await self._queue.give_up_others(worker_id, tokens)
         welcome = Welcome(
-            worker_id=worker_id,
+            worker_id=name,
             poll_wait_seconds=self._settings.poll_wait_seconds,
             beat_seconds=self._settings.beat_seconds,
             first_beat_seconds=self._settings.first_beat_seconds,
@@ -110,12 +112,12 @@ class PollDoor:
     async def poll(self, call: Call) -> Reply:
         """Ask for a job; held open until there is one or the wait is over"""
         query = call.query()
-        worker_id = _worker_id(call)
+        worker_id = call.caller.worker(_worker_name(call))
         wait = self._wait(query.get("wait"))
         # What the operator asked while no poll was open must not wait for the end of this one.
         if self._roster.has_directives(worker_id):
             wait = 0.0
-        poll = Poll(worker_id, _kinds(query.get("mode")), wait, call.is_alive)
+        poll = Poll(worker_id, _kinds(query.get("mode")), wait, call.is_alive, call.caller.key_id)
         assignment = await self._queue.claim(poll)
         if assignment is None:
             return self._nothing(poll)
@@ -126,12 +128,12 @@ class PollDoor:
             await self._queue.fail(assignment.job.id, assignment.token, _IMAGE_LOST)
             return self._nothing(poll)
 
-    async def _still_holds(self, held: HeldLease) -> bool:
-        job_id = parse_job_id(held.job_id)
+    async def _still_holds(self, text: str, token: LeaseToken) -> bool:
+        job_id = parse_job_id(text)
         if job_id is None:
             return False
         try:
-            job = await self._queue.beat(job_id, LeaseToken(held.lease_token))
+            job = await self._queue.beat(job_id, token)
         except BrokerError:
             return False
         return not job.state.is_final
@@ -200,7 +202,7 @@ class PollDoor:
         return (head[:-1] + rest).encode()
 
 
-def _worker_id(call: Call) -> WorkerId:
+def _worker_name(call: Call) -> WorkerId:
     given = call.header(b"x-worker-id")
     if given is None:
         return UNNAMED_WORKER

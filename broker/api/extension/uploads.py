@@ -65,7 +65,7 @@ class UploadDoor:
             async for part in call.stream():
                 await upload.write(part)
             token, sha256 = call.header(b"x-lease-token"), call.header(b"x-content-sha256")
-            return await self._film(upload, job_id, token, sha256)
+            return await self._film(call, upload, job_id, token, sha256)
         finally:
             await upload.discard()
 
@@ -81,10 +81,10 @@ class UploadDoor:
             token = fields.get("lease_token")
             if files.pictures is not None:
                 job_id = await self._open_job(fields["job_id"], JobKind.IMAGE)
-                return await self._pictures(files.pictures, job_id, token)
+                return await self._pictures(call, files.pictures, job_id, token)
             assert files.film is not None
             job_id = await self._open_job(fields["job_id"], JobKind.VIDEO)
-            return await self._film(files.film, job_id, token, fields.get("sha256"))
+            return await self._film(call, files.film, job_id, token, fields.get("sha256"))
         finally:
             await files.discard()
 
@@ -101,19 +101,21 @@ class UploadDoor:
         return job_id
 
     async def _film(
-        self, upload: Upload, job_id: JobId, token: str | None, sha256: str | None
+        self, call: Call, upload: Upload, job_id: JobId, token: str | None, sha256: str | None
     ) -> Reply:
         await upload.seal()
         if sha256 is not None and sha256.lower() != upload.sha256:
             raise ResultRejected(
                 "damaged", "The file's SHA-256 is not the one announced; send it again."
             )
-        sent = sent_token(self._settings, token)
+        sent = sent_token(call, self._settings, token)
         return verdict_reply(*await self._queue.complete_film(job_id, sent, upload))
 
-    async def _pictures(self, upload: PicturesUpload, job_id: JobId, token: str | None) -> Reply:
+    async def _pictures(
+        self, call: Call, upload: PicturesUpload, job_id: JobId, token: str | None
+    ) -> Reply:
         await upload.seal()
-        sent = sent_token(self._settings, token)
+        sent = sent_token(call, self._settings, token)
         return verdict_reply(*await self._queue.complete_pictures(job_id, sent, upload))
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.chunks import ChunkKind
 from broker.jobs import JobKind
 from broker.leases import Phase
+from broker.pairing import PairingState
 
 MAX_EVIDENCE_CHARS = 8192
 MAX_DELTA_CHARS = 100_000
@@ -138,6 +139,38 @@ class Outcome(Wire):
     outcome: str
     #: Unix seconds at which the job is handed out again, where it has to wait.
     retry_at: float | None = None
+
+
+class StartPairing(Wire):
+    """A worker asks to be let in"""
+
+    #: Random, chosen by the worker, and told to nobody else.
+    nonce: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
+    name: Annotated[str, Field(max_length=100)] = ""
+
+
+class PairingBegun(Wire):
+    """What the worker is to show"""
+
+    pairing_id: str
+    code: str
+    words: list[str]
+    #: How long the code is good for, from now.
+    expires_seconds: float
+
+
+class PairingSeen(Wire):
+    """How the pairing stands"""
+
+    state: PairingState
+    #: With the state `paired`, to the worker that began it, once.
+    key: str | None
+
+
+class Unpaired(Wire):
+    """Whose key has ended"""
+
+    key_id: str
 
 
 class HandedJob(Wire):

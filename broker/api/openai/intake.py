@@ -16,9 +16,11 @@ from broker.api.deps import Deps
 from broker.api.forms import ClientForm
 from broker.api.inputs import replaced, save_images, submit_with_images
 from broker.api.lean import Call
+from broker.api.openai.models import meant
 from broker.errors import InvalidValue, NotFound
-from broker.ids import LOCAL_OWNER, new_job_id
+from broker.ids import new_job_id
 from broker.jobs import Job, JobKind, OnLost, Payload
+from broker.keys import check_model
 from broker.notifier import News, Watch
 from broker.repeats import RequestKey
 from broker.submissions import NewJob
@@ -97,12 +99,12 @@ class Intake:
 
         Raises what `JobQueue.submit` and the reading of images raise, and keeps nothing.
         """
-        return await self._submit(call, sent, await self._new_job(sent, order))
+        return await self._submit(call, sent, await self._new_job(call, sent, order))
 
     @asynccontextmanager
     async def watched(self, call: Call, sent: Sent, order: Order) -> AsyncIterator[Ticket]:
         """The same, for a door whose client waits."""
-        new = await self._new_job(sent, order)
+        new = await self._new_job(call, sent, order)
         assert new.job_id is not None
         with self._notifier.watch(new.job_id) as watch:
             job = await self._submit(call, sent, new)
@@ -112,8 +114,9 @@ class Intake:
         with self._notifier.watch(job.id) as watch:
             yield Ticket(await self._caught_up(job, watch), watch)
 
-    async def _new_job(self, sent: Sent, order: Order) -> NewJob:
+    async def _new_job(self, call: Call, sent: Sent, order: Order) -> NewJob:
         settings = self._settings
+        check_model(call.caller.limits, order.model, meant)
         receiver = receiver_of(
             order.webhook_url, settings.webhook_url, may_be_private=settings.webhook_allow_private
         )
@@ -122,7 +125,7 @@ class Intake:
         names = await save_images(self._media, job_id, images)
         options = json.dumps(order.options) if order.options else None
         return NewJob(
-            LOCAL_OWNER,
+            call.caller.owner,
             order.kind,
             order.model,
             Payload(order.prompt, _request_text(sent, order, names), options, names),
@@ -132,6 +135,7 @@ class Intake:
             is_streaming=order.is_streaming,
             key=sent.key,
             webhook_url=receiver,
+            limits=call.caller.limits,
             queue_seconds=self._settings.video_queue_seconds if order.is_background else None,
         )
 

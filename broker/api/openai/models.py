@@ -90,6 +90,11 @@ def require_model(name: str, kind: JobKind) -> str:
     return name
 
 
+def meant(name: str) -> str:
+    """The model of the list that a name means; one that means none is left as it is."""
+    return _MEANT.get(name) or _of_family(name) or name
+
+
 def _of_family(name: str) -> str | None:
     if len(name) > _MAX_NAME_CHARS:
         return None
@@ -123,10 +128,10 @@ class ModelDoor:
         """List the models"""
         wanted = call.query().get("type")
         if wanted is None:
-            return _reply(ModelList(data=self._models(JobKind)))
+            return _reply(ModelList(data=self._models(call, JobKind)))
         if wanted[-1] not in [*JobKind]:
             raise InvalidValue(f"type must be one of {', '.join(JobKind)}.", param="type")
-        return _reply(ModelList(data=self._models([JobKind(wanted[-1])])))
+        return _reply(ModelList(data=self._models(call, [JobKind(wanted[-1])])))
 
     async def one(self, call: Call) -> Reply:
         """Read a model, by any of its names"""
@@ -137,19 +142,24 @@ class ModelDoor:
 
     async def for_chat(self, call: Call) -> Reply:
         """List the models for chat, as xAI does"""
-        return _reply(ModelsOfKind(models=self._models([JobKind.CHAT])))
+        return _reply(ModelsOfKind(models=self._models(call, [JobKind.CHAT])))
 
     async def for_images(self, call: Call) -> Reply:
         """List the models for images, as xAI does"""
-        return _reply(ModelsOfKind(models=self._models([JobKind.IMAGE])))
+        return _reply(ModelsOfKind(models=self._models(call, [JobKind.IMAGE])))
 
     async def for_videos(self, call: Call) -> Reply:
         """List the models for videos, as xAI does"""
-        return _reply(ModelsOfKind(models=self._models([JobKind.VIDEO])))
+        return _reply(ModelsOfKind(models=self._models(call, [JobKind.VIDEO])))
 
-    def _models(self, kinds: Iterable[JobKind]) -> list[Model]:
-        wanted = set(kinds)
-        return [self._model(name) for name, entry in MODELS.items() if wanted & set(entry.kinds)]
+    def _models(self, call: Call, kinds: Iterable[JobKind]) -> list[Model]:
+        wanted, allowed = set(kinds), call.caller.limits.models
+        names = MODELS.keys() if allowed is None else set(map(meant, allowed))
+        return [
+            self._model(name)
+            for name, entry in MODELS.items()
+            if name in names and wanted & set(entry.kinds)
+        ]
 
     def _model(self, model: str) -> Model:
         entry = MODELS[model]

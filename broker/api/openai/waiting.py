@@ -6,13 +6,12 @@ What is answered then is the door's affair.
 from broker.api.deps import Deps
 from broker.api.errors import Problem, problem, problem_of_job
 from broker.api.lean import Call
-from broker.api.waits import LOOK_SECONDS, Waits, parse_seconds, parse_wait
+from broker.api.waits import LOOK_SECONDS, parse_seconds, parse_wait
 from broker.errors import BrokerError, ShuttingDown
-from broker.ids import JobId
 from broker.jobs import Job, JobState
 from broker.notifier import News, Watch
 from broker.outputs import Result
-from broker.ports import Clock, Record
+from broker.ports import Clock
 
 #: How often white space is sent once an answer has been promised.
 DRIP_SECONDS = 15.0
@@ -29,7 +28,6 @@ class Patience:
         self._notifier = deps.notifier
         self._roster = deps.roster
         self._clock = deps.clock
-        self._waits = Waits(deps)
         self._wait_seconds = wait_seconds
         self._silent_seconds = deps.settings.silent_wait_seconds
 
@@ -77,10 +75,6 @@ class Patience:
             return news.result
         record = await self._store.get(news.job.id)
         return record.result if record else None
-
-    async def ended(self, job_id: JobId, wait_seconds: float, call: Call) -> Record | None:
-        """The job as it ended, or as it stands when the wait is over or the client has left; None for a stranger."""
-        return await self._waits.ended(job_id, wait_seconds, call.is_alive)
 
     def problem(self, job: Job) -> Problem:
         """What to tell of a job that ended without a result."""

@@ -54,18 +54,36 @@ export const deleteJob = (id) => call(`/jobs/${encodeURIComponent(id)}`, { metho
 /** Sends a job that has failed once more, as a new job. @param {string} id */
 export const retryJob = (id) => call(`/jobs/${encodeURIComponent(id)}/retry`, { method: "POST" });
 
+/** Workers that ask to be let in. @param {AbortSignal} signal */
+export const fetchPairings = (signal) => call("/pairings", { signal });
+
+/**
+ * Lets a worker in, with the code that it shows.
+ * @param {string} id
+ * @param {string} code
+ */
+export function confirmPairing(id, code) {
+  return call(`/pairings/${encodeURIComponent(id)}/confirm`, posted({ code }));
+}
+
+/** @param {string} id */
+export const refusePairing = (id) => call(`/pairings/${encodeURIComponent(id)}`, { method: "DELETE" });
+
 /**
  * Leaves word for a worker; it hears it on its next call.
  * @param {string} id
  * @param {string} directive
  */
 export function tellWorker(id, directive) {
-  return call(`/workers/${encodeURIComponent(id)}/directives`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ directive }),
-  });
+  return call(`/workers/${encodeURIComponent(id)}/directives`, posted({ directive }));
 }
+
+/** @param {Record<string, any>} body @returns {RequestInit} */
+const posted = (body) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
 
 /** Keeps the key for as long as this browser tab lives. @param {string} key */
 export function rememberKey(key) {

@@ -24,6 +24,15 @@ INSERT OR REPLACE INTO request_keys VALUES (NULL, ?, ?, ?, ?, ?);
 DELETE FROM request_keys
 WHERE n IN (SELECT n FROM request_keys ORDER BY n LIMIT :limit) AND created_at < :before;
 
+-- name: usage
+SELECT jobs FROM usage WHERE owner = ? AND day = ?;
+
+-- name: forget_usage
+DELETE FROM usage WHERE owner = ? AND day < ?;
+
+-- name: use
+INSERT INTO usage VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+
 -- name: add_webhook
 INSERT INTO webhooks VALUES (?, ?, ?, 'waiting', 0, 0, NULL, NULL);
 

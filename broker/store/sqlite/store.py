@@ -17,11 +17,13 @@ from broker.chunks import Chunk
 from broker.errors import NotFound, StoreFailed
 from broker.ids import JobId, Owner, TokenHash, new_webhook_id
 from broker.jobs import FINAL_STATES, Attempt, Change, Job, JobKind, JobState, Payload
+from broker.keys import DAY_SECONDS, NO_LIMITS, Limits, Usage, check_limits
 from broker.outputs import Result
 from broker.ports import Decide, Grant, JobFilter, Record
 from broker.repeats import KnownRequest, RequestKey, finds
 from broker.store.sqlite import rows
 from broker.store.sqlite.connection import FileHold, copy_to, open_writer, read_only_uri
+from broker.store.sqlite.keyshelf import SqliteKeyShelf
 from broker.store.sqlite.outbox import SqliteOutbox
 from broker.store.sqlite.queries import read_queries
 from broker.store.sqlite.writer import Tally, Writer
@@ -39,6 +41,7 @@ class SqliteStore:
         self._hold = FileHold(path)
         self._writer: Writer
         self._reader: aiosqlite.Connection
+        self.keys: SqliteKeyShelf
         #: What is to be told of jobs' ends.
         self.outbox: SqliteOutbox
 
@@ -49,6 +52,7 @@ class SqliteStore:
             db = await asyncio.to_thread(open_writer, self._path)
             self._writer = Writer(db, _save_tally, self._on_fatal)
             self._reader = await aiosqlite.connect(read_only_uri(self._path), uri=True)
+            self.keys = SqliteKeyShelf(self._writer, self._read)
             self.outbox = SqliteOutbox(self._writer, self._read)
         except BaseException:
             self._hold.leave()
@@ -68,8 +72,9 @@ class SqliteStore:
         payload: Payload,
         key: RequestKey | None = None,
         webhook_url: str | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> "asyncio.Future[Job]":
-        return self._writer.submit(partial(_add, job, payload, key, webhook_url))
+        return self._writer.submit(partial(_add, job, payload, key, webhook_url, limits))
 
     def claim(
         self, grants: Mapping[JobKind, Grant], now: float
@@ -127,7 +132,7 @@ class SqliteStore:
         conditions, values = _conditions(wanted)
         if after is not None:
             behind = await self._read(_SQL["job"], (after,))
-            if not behind:
+            if not behind or wanted.owner not in (None, rows.to_job(behind[0]).owner):
                 raise NotFound(f"There is no job {after} to continue behind.")
             conditions.append("n > ?" if oldest_first else "n < ?")
             values.append(behind[0][0])
@@ -211,11 +216,14 @@ def _add(
     payload: Payload,
     key: RequestKey | None,
     webhook_url: str | None,
+    limits: Limits,
     db: _DB,
     tally: Tally,
 ) -> Job:
     if key is not None and key.joins and (earlier := _found(key, job, db)):
         return earlier
+    if limits.counts_jobs:
+        _keep_to(limits, job, db, tally)
     number = db.execute(_SQL["add_job"], rows.from_job(job)).lastrowid
     db.execute(_SQL["add_payload"], (number, *rows.from_payload(payload)))
     if key is not None:
@@ -225,6 +233,25 @@ def _add(
         db.execute(_SQL["add_webhook"], (number, new_webhook_id(), webhook_url))
     tally[job.owner, job.kind, job.state] += 1
     return job
+
+
+def _keep_to(limits: Limits, job: Job, db: _DB, tally: Tally) -> None:
+    """Counts the job against what its owner may have. Raises `LimitReached`."""
+    day = int(job.created_at // DAY_SECONDS)
+    row = db.execute(_SQL["usage"], (job.owner, day)).fetchone()
+    counts = {
+        (kind, state): n for kind, state, n in db.execute(_SQL["counts"], {"owner": job.owner})
+    }
+    open_jobs = sum(
+        counts.get((kind, state), 0) + tally[job.owner, kind, state]
+        for kind in JobKind
+        for state in (JobState.PENDING, JobState.PROCESSING)
+    )
+    check_limits(limits, Usage(open_jobs, row[0] if row else 0), job.created_at)
+    if row is None:
+        # The first of the day: those before it are counted no more.
+        db.execute(_SQL["forget_usage"], (job.owner, day))
+    db.execute(_SQL["use"], (job.owner, day))
 
 
 def _found(key: RequestKey, job: Job, db: _DB) -> Job | None:

@@ -82,7 +82,9 @@ class ChatDoor:
     async def read_deferred(self, call: Call) -> Reply:
         """Read a chat completion that was deferred; 202 until it is there"""
         job_id, seconds = parse_job_id(call.params["request_id"]), wait_of(call)
-        record = await self._waits.ended(job_id, seconds, call.is_alive) if job_id else None
+        if job_id is None:
+            raise NotFound()
+        record = await self._waits.ended(call.caller, job_id, seconds, call.is_alive)
         if record is None or record.job.kind != JobKind.CHAT:
             raise NotFound()
         if not record.job.state.is_final:

@@ -22,16 +22,16 @@ class OwnPictures:
         """The images as they came, with the bytes of each that is one of ours. Raises `InvalidValue`."""
         ours = f"{base_url(self._settings, call)}/images/"
         return [
-            await self._read(source.removeprefix(ours))
+            await self._read(call, source.removeprefix(ours).partition("?")[0])
             if isinstance(source, str) and source.startswith(ours)
             else source
             for source in sources
         ]
 
-    async def _read(self, file_name: str) -> bytes:
+    async def _read(self, call: Call, file_name: str) -> bytes:
         stem, _, ending = file_name.partition(".")
         job_id = parse_job_id(stem)
-        record = await self._store.get(job_id) if job_id else None
+        record = call.visible(await self._store.get(job_id)) if job_id else None
         if record is not None and record.result is not None and not record.result.removed_at:
             name = f"{record.job.id}.{ending}"
             if name in picture_names(record.job.id, record.result.pictures):

@@ -46,6 +46,7 @@ class ImageDoor:
         self._settings = deps.settings
         self._intake = Intake(deps)
         self._own = OwnPictures(deps)
+        self._links = deps.links
         self._patience = Patience(deps, deps.settings.image_wait_seconds)
 
     def routes(self) -> list[Route]:
@@ -120,7 +121,7 @@ class ImageDoor:
         self, call: Call, asked: CreateImage, name: str, picture: Picture
     ) -> ImageMade:
         if not wants_bytes(asked):
-            url = f"{base_url(self._settings, call)}/images/{name}"
+            url = self._links.media(call, f"/images/{name}")
             return ImageMade(url=url, mime_type=picture.mime)
         data = await picture_bytes(self._media, name)
         encoded = await asyncio.to_thread(base64.b64encode, data)

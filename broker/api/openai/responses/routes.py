@@ -96,8 +96,8 @@ class ResponseDoor:
         sent = await self._intake.read(call)
         asked = validated(CreateResponse, sent.body)
         refuse_unsupported(asked)
-        earlier = await self._shelf.turns_before(asked.previous_response_id)
-        items = await resolved(self._shelf, asked.input)
+        earlier = await self._shelf.turns_before(call.caller, asked.previous_response_id)
+        items = await resolved(self._shelf, call.caller, asked.input)
         question = await question_of_response(asked, earlier, items)
         if not asked.background:
             return await self._in_foreground(call, sent, question, is_streamed=bool(asked.stream))
@@ -105,13 +105,13 @@ class ResponseDoor:
             await self._stream_background(call, sent, question)
             return None
         job = await self._intake.submit(call, sent, question.order)
-        return _reply(await self._shelf.shown(await self._shelf.find(job.id)))
+        return _reply(await self._shelf.shown(await self._shelf.find(call.caller, job.id)))
 
     async def read(self, call: Call) -> Reply | None:
         """Read a response; wait for its end, or have its events from the start"""
         wait_seconds, is_stream = wait_of(call), _is_true(call, "stream")
         after = _starting_after(call, is_stream=is_stream)
-        kept = await self._shelf.find(call.params["response_id"])
+        kept = await self._shelf.find(call.caller, call.params["response_id"])
         if is_stream:
             if not kept.is_streamed_again:
                 message = "Only a response made with background and stream is streamed again."
@@ -121,23 +121,26 @@ class ResponseDoor:
             await tell(call, events, question, after)
             return None
         if wait_seconds and not kept.record.job.state.is_final:
-            await self._waits.ended(kept.record.job.id, wait_seconds, call.is_alive)
-            kept = await self._shelf.find(kept.record.job.id)
+            job_id = kept.record.job.id
+            await self._waits.ended(call.caller, job_id, wait_seconds, call.is_alive)
+            kept = await self._shelf.find(call.caller, kept.record.job.id)
         return _reply(await self._shelf.shown(kept))
 
     async def cancel(self, call: Call) -> Reply:
         """Cancel a response in the background; one that has ended is answered as it is"""
-        kept = await self._shelf.find(call.params["response_id"])
+        kept = await self._shelf.find(call.caller, call.params["response_id"])
         if not kept.echo["background"]:
             message = "Only a response in the background can be cancelled; of any other, let go."
             raise InvalidValue(message, param="response_id")
         with suppress(AlreadyFinished):
             await self._queue.cancel(kept.record.job.id, None)
-        return _reply(await self._shelf.shown(await self._shelf.find(kept.record.job.id)))
+        return _reply(
+            await self._shelf.shown(await self._shelf.find(call.caller, kept.record.job.id))
+        )
 
     async def delete(self, call: Call) -> Reply:
         """Delete a response and all it left; one that has not ended is cancelled first"""
-        job = (await self._shelf.find(call.params["response_id"])).record.job
+        job = (await self._shelf.find(call.caller, call.params["response_id"])).record.job
         if not job.state.is_final:
             with suppress(AlreadyFinished):
                 await self._queue.cancel(job.id, None)
@@ -146,7 +149,7 @@ class ResponseDoor:
 
     async def list_input(self, call: Call) -> Reply:
         """List what a response was made of, earlier turns included"""
-        kept = await self._shelf.find(call.params["response_id"])
+        kept = await self._shelf.find(call.caller, call.params["response_id"])
         items = items_of_messages(kept.record.job.id, await self._shelf.turns(kept))
         return _reply(page_of(items, call.query()))
 

@@ -15,6 +15,7 @@ from broker.api.openai.responses.wire import Echo
 from broker.errors import InvalidValue, NotFound
 from broker.ids import parse_job_id
 from broker.jobs import JobKind, Payload
+from broker.keys import Caller
 from broker.ports import Record
 
 
@@ -41,10 +42,12 @@ class Shelf:
         self._images = deps.images
         self._answering = answering
 
-    async def find(self, response_id: str, param: str | None = None) -> Kept:
+    async def find(self, caller: Caller, response_id: str, param: str | None = None) -> Kept:
         """Raises `NotFound`: also for what is no response, and for one that was not to be stored."""
         job_id = parse_job_id(response_id)
         record = await self._store.get(job_id) if job_id else None
+        if record is not None and not caller.may_see(record.job.owner):
+            record = None
         payload = await self._store.payload(record.job.id) if record else None
         kept = _kept(record, payload) if record and payload else None
         if kept is None:
@@ -66,7 +69,7 @@ class Shelf:
         messages: list[Message] = json.loads(text or "{}").get("messages", [])
         return messages[1:] if kept.echo["instructions"] else messages
 
-    async def turns_before(self, previous_response_id: str | None) -> list[Message]:
+    async def turns_before(self, caller: Caller, previous_response_id: str | None) -> list[Message]:
         """What was said before a response that continues another, the other's answer included.
 
         Raises `NotFound`, and `InvalidValue` where the other has not been answered.
@@ -74,7 +77,7 @@ class Shelf:
         if previous_response_id is None:
             return []
         param = "previous_response_id"
-        kept = await self.find(previous_response_id, param)
+        kept = await self.find(caller, previous_response_id, param)
         is_over = kept.record.job.state.is_final
         answered = await self._answer(kept) if is_over else None
         if answered is None:

@@ -10,11 +10,10 @@ from typing import Any
 from broker.api.bodies import validated
 from broker.api.deps import Deps
 from broker.api.lean import Call, Reply
-from broker.api.links import base_url
 from broker.api.openai.images.own import OwnPictures
 from broker.api.openai.intake import Intake, Order, Sent
 from broker.api.openai.models import able_workers, require_model
-from broker.api.openai.videos.dialects import film_url, openai_video, seed_video
+from broker.api.openai.videos.dialects import film_path, openai_video, seed_video
 from broker.api.openai.videos.sources import (
     film_of,
     id_of,
@@ -53,6 +52,7 @@ class Creating:
         self._pictures = OwnPictures(deps)
         self._store = deps.store
         self._roster = deps.roster
+        self._links = deps.links
         self._settings = deps.settings
         self._clock = deps.clock
 
@@ -60,7 +60,7 @@ class Creating:
         """Create a video generation job; the answer means that it is on disk"""
         sent = await self._intake.read(call)
         job = await self._intake.submit(call, sent, await self._order(call, sent, is_exact=True))
-        video = seed_video(job, film_url(job.id, base_url(self._settings, call)))
+        video = seed_video(job, self._links.media(call, film_path(job.id)))
         return Reply(200, video.model_dump_json().encode())
 
     async def create_openai(self, call: Call) -> Reply:
@@ -123,7 +123,7 @@ class Creating:
         seconds: int | None = None,
     ) -> Reply:
         """Makes a film of another, by the same model unless said."""
-        job, film = await film_of(self._store, source)
+        job, film = film_of(call.visible(await self._store.get(source)))
         options = source_options(operation, job, film)
         if seconds is not None:
             options["duration_seconds"] = seconds

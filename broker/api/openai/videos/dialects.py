@@ -44,8 +44,8 @@ def dialect_of(spelling: str) -> Dialect:
     return Dialect.SEED if "_" in spelling else Dialect.XAI
 
 
-def film_url(job_id: JobId, base_url: str) -> str:
-    return f"{base_url}/videos/{job_id}.mp4"
+def film_path(job_id: JobId) -> str:
+    return f"/videos/{job_id}.mp4"
 
 
 def has_film(record: Record) -> bool:

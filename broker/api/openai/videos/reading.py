@@ -11,12 +11,11 @@ from broker import chores
 from broker.api.deps import Deps
 from broker.api.films import FilmDoor
 from broker.api.lean import MIB, Call, Reply
-from broker.api.links import base_url
 from broker.api.openai.videos.dialects import (
     Dialect,
     deferred_video,
     dialect_of,
-    film_url,
+    film_path,
     has_film,
     openai_video,
     poll_after_ms,
@@ -52,6 +51,7 @@ class Reading:
         self._clock = deps.clock
         self._waits = Waits(deps)
         self._films = FilmDoor(deps)
+        self._links = deps.links
 
     async def read_seed(self, call: Call) -> Reply:
         """Read a video generation job"""
@@ -76,7 +76,7 @@ class Reading:
         limit, order = _limit(call), _choice(call, "order", ("desc", "asc"))
         after = _one(call, "after")
         found = await self._store.page(
-            JobFilter(kind=JobKind.VIDEO),
+            JobFilter(call.caller.only_owner, kind=JobKind.VIDEO),
             limit + 1,
             id_of(after) if after else None,
             oldest_first=order == "asc",
@@ -107,7 +107,7 @@ class Reading:
         record = await self._ended(call)
         if variant == "video":
             return await self._films.serve(call, record)
-        _, film = await film_of(self._store, record.job.id)
+        _, film = film_of(record)
         if film.removed_at is not None or await self._media.find(record.job.id) is None:
             raise Gone()
         still = await self._media.variant(record.job.id, variant)
@@ -117,7 +117,7 @@ class Reading:
         """The job of the path; as it has ended, where the client waits for that. Raises `NotFound`."""
         job_id = id_of(call.params["job_id"])
         seconds = wait_of(call) if wait_seconds is None else wait_seconds
-        record = await self._waits.ended(job_id, seconds, call.is_alive)
+        record = await self._waits.ended(call.caller, job_id, seconds, call.is_alive)
         if record is None or record.job.kind != JobKind.VIDEO:
             raise NotFound()
         return record
@@ -140,7 +140,7 @@ class Reading:
         if is_small and has_film(record) and _wants_inline(call):
             with suppress(NotFound):  # Pruned this moment.
                 return await self._inline(record)
-        return film_url(record.job.id, base_url(self._settings, call))
+        return self._links.media(call, film_path(record.job.id))
 
     async def _inline(self, record: Record) -> str:
         pieces = self._media.read(record.job.id, 0, MAX_INLINE_BYTES)

@@ -15,7 +15,7 @@ from broker.ids import JobId, parse_job_id
 from broker.jobs import Job, JobKind
 from broker.offers import Offers
 from broker.outputs import Result
-from broker.ports import Store
+from broker.ports import Record
 
 _FILM_PATH = re.compile(r"/videos/([A-Za-z0-9_-]+)(?:\.mp4|/content)\Z", re.ASCII)
 _WHAT_WORKS = "Give the id or the url of a video that was made here."
@@ -43,9 +43,8 @@ def named_source(asked: EditVideo, files: Collection[str]) -> JobId:
     return _of_url(given, "video") if "/" in given or ":" in given else id_of(given)
 
 
-async def film_of(store: Store, job_id: JobId) -> tuple[Job, Result]:
+def film_of(record: Record | None) -> tuple[Job, Result]:
     """The completed job. Raises `NotFound` or, where it may yet complete, `NotReady`."""
-    record = await store.get(job_id)
     if record is None or record.job.kind != JobKind.VIDEO:
         raise NotFound()
     if record.result is not None:

@@ -2,11 +2,12 @@
  * The first page: how many jobs there are in each state, who is here to do them, and the newest of them.
  */
 
-import { fetchHealth, fetchJobs } from "../api.js";
+import { fetchHealth, fetchJobs, fetchPairings } from "../api.js";
 import { byId, h, keyed } from "../dom.js";
 import { age, span } from "../format.js";
 import { keepFresh } from "../live.js";
 import { firstJob } from "./first.js";
+import { pairingCard } from "./pairing.js";
 import { jobRow } from "./row.js";
 import { workerCard } from "./worker.js";
 
@@ -26,7 +27,9 @@ export function show(root, params, signal) {
   let limit = PAGE;
   const refresh = keepFresh(async () => {
     const wanted = { status: params.status, kind: params.kind, limit };
-    const [health, jobs] = await Promise.all([fetchHealth(signal), fetchJobs(wanted, signal)]);
+    const asked = [fetchHealth(signal), fetchJobs(wanted, signal), fetchPairings(signal)];
+    const [health, jobs, pairings] = await Promise.all(asked);
+    showPairings(parts, pairings.data, () => refresh());
     showHealth(health, parts, params);
     showWorkers(parts, health.workers, () => refresh());
     showJobs(parts, jobs.data, params);
@@ -49,6 +52,7 @@ function frame(params) {
       { role: "alert", hidden: true },
       "The disk is nearly full: no new job is taken.",
     ),
+    pairings: h("ul.pairings", { "aria-live": "polite" }),
     counts: h("nav.counts", { "aria-label": "Jobs by state" }),
     workers: h("ul.workers"),
     jobs: h("ul.jobs"),
@@ -59,6 +63,7 @@ function frame(params) {
     "div.home",
     {},
     parts.alarm,
+    parts.pairings,
     parts.counts,
     h("section", {}, h("h2", {}, "Workers"), parts.workers),
     h(
@@ -109,6 +114,18 @@ function showWorkers(parts, workers, refresh) {
   parts.workers.querySelectorAll(".seen").forEach((element, place) => {
     element.textContent = `seen ${span(workers[place].last_seen_seconds)} ago`;
   });
+}
+
+/**
+ * A card stays as it is while somebody types in it: what changes of a pairing is not shown on it.
+ * @param {ReturnType<typeof frame>} parts
+ * @param {any[]} pairings
+ * @param {() => void} refresh
+ */
+function showPairings(parts, pairings, refresh) {
+  const shown = pairings.map(({ id, name, words, address }) => ({ id, name, words, address }));
+  const make = (/** @type {any} */ pairing) => pairingCard(pairing, refresh);
+  keyed(parts.pairings, shown, (item) => item.id, make);
 }
 
 /** @param {{state: string, count: number, params: {status?: string, kind?: string}}} item */
