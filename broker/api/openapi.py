@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from broker.api.gatekeeper import SCOPES
 from broker.api.lean import Door, QueryParam, Route
 from broker.api.table import ORDINARY_ROUTES
 
@@ -65,10 +66,7 @@ _MEANINGS = {
     507: "The disk is full",
 }
 #: What the guard answers wherever one calls, and what a store that does not answer leads to.
-_ANYWHERE = (400, 403, 413, 415, 421, 500, 503)
-#: What a call through a door can meet that a key may be asked for at.
-_WITH_KEY = (401, 429)
-_KEYED = (Door.CLIENT, Door.WORKER, Door.ADMIN)
+_ANYWHERE = (400, 403, 413, 415, 421, 429, 500, 503)
 #: What creating something can meet besides.
 _CREATING = (409, 507)
 #: Headers of a request that are read at a door.
@@ -102,6 +100,9 @@ def describe(app: FastAPI, lean_routes: Sequence[Route]) -> dict[str, Any]:
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components |= found.get("$defs", {})
     components["Error"] = _ERROR
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    # Or none at all, where no key is asked for.
+    document["security"] = [{"key": []}, {}]
     paths = document["paths"]
     for route in ORDINARY_ROUTES:
         if operation := paths.get(_path(route), {}).get(route.method.lower()):
@@ -122,8 +123,8 @@ def statuses(route: Route) -> list[int]:
         found.add(404)
     if _creates(route):
         found |= {*_CREATING, route.invalid_status}
-    if route.door in _KEYED:
-        found |= {*_WITH_KEY}
+    if route.door in SCOPES:
+        found.add(401)
     return sorted(found)
 
 

@@ -97,7 +97,15 @@ def test_every_answer_is_one_that_the_document_tells(
 def test_every_status_is_told_by_its_number(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         assert all(status.isdecimal() for status in operation["responses"]), name
-        assert {"400", "403", "421", "500"} <= set(operation["responses"]), name
+        assert {"400", "403", "421", "429", "500"} <= set(operation["responses"]), name
+
+
+def test_where_a_key_is_asked_for_it_is_told(document: dict[str, Any]) -> None:
+    asked = {name for name, operation in operations(document) if "401" in operation["responses"]}
+
+    assert {"GET /jobs", "POST /keys", "POST /v1/responses", "GET /extension/poll"} <= asked
+    assert not {"GET /health", "GET /videos/{file_name}", "POST /extension/pair"} & asked
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
 @pytest.mark.parametrize(
