@@ -69,9 +69,10 @@ def overwritten(file: Path, offset: int, data: bytes) -> None:
         opened.write(data)
 
 
-def middle_page(path: Path) -> None:
+def middle(path: Path) -> None:
+    """Half of its pages: of those that stand in the log too, the damage does not count."""
     pages = path.stat().st_size // PAGE
-    overwritten(path, pages // 2 * PAGE, b"\xa5" * PAGE)
+    overwritten(path, pages // 4 * PAGE, b"\xa5" * PAGE * (pages // 2))
 
 
 def cut(file: Path, left: float) -> None:
@@ -103,8 +104,8 @@ def other_id(path: Path) -> None:
 #: What was done → after which end of the broker, how, and what the one line says of it.
 DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "header": ("stopped", lambda path: overwritten(path, 0, b"\xff" * 100), "not a database"),
-    "page in the middle": ("stopped", middle_page, "is damaged"),
-    "page in the middle after a kill": ("killed", middle_page, "is damaged"),
+    "pages in the middle": ("stopped", middle, "is damaged"),
+    "pages in the middle after a kill": ("killed", middle, "is damaged"),
     "cut file": ("stopped", lambda path: cut(path, 0.5), "is damaged"),
     "cut file after a kill": ("killed", lambda path: cut(path, 0.5), "is damaged"),
     "cut log": ("killed", lambda path: cut(log_of(path), 0.6), "lacks the end of its log"),

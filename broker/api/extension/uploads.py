@@ -72,9 +72,12 @@ class UploadDoor:
     async def post(self, call: Call) -> Reply:
         """Complete a job with a form: job_id, video or up to ten image, and, where known, lease_token and sha256"""
         form = ResultForm(call.header(b"content-type") or "")
-        files = _Files(self._media)
+        files, size_bytes = _Files(self._media), 0
         try:
             async for part in call.stream():
+                # What stands before, between and after the files counts too: a chunked body announces no length.
+                size_bytes += len(part)
+                call.check_size(size_bytes)
                 for piece in form.take(part):
                     await files.take(piece)
             fields = form.finished()
