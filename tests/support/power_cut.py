@@ -312,3 +312,5 @@ def write_disk(folder: Path, disk: Mapping[str, bytes]) -> None:
             (folder / name).mkdir()
         else:
             (folder / name).write_bytes(content)
+            # As the broker makes all its files; it refuses secrets that others can read.
+            (folder / name).chmod(0o600)
