@@ -74,12 +74,6 @@ def test_a_test_that_is_not_there_would_be_noticed() -> None:
     assert not is_there("tests/extension/pack.test.js", "nothing of the kind")
 
 
-def test_what_waits_for_keys_says_so() -> None:
-    waiting = {row[0] for row in THREATS if "Not yet" in row[2]}
-
-    assert waiting >= {"T6", "T7", "T8", "T9", "T11"}
-
-
 def test_the_prefixes_that_are_told_are_those_that_are_found() -> None:
     told = re.search(r"begins like a key \(([^)]*)\)", " ".join(PAGE.split()))
     assert told is not None
