@@ -52,8 +52,7 @@ class Hold:
                 return await working
             return await beating
         finally:
-            await _end(working)
-            await _end(beating)
+            await _end(working, beating)
 
     async def advance(self, phase: str, evidence: Mapping[str, Any] | None = None) -> None:
         """Goes on to a phase; when this returns, the broker knows."""
@@ -118,9 +117,14 @@ class Pauses:
         self._seconds = min(RETRY_CAP_SECONDS, self._seconds * 2)
 
 
-async def _end(task: "asyncio.Future[None]") -> None:
-    """Cancels what still runs and waits for it; what it had to say was said by whoever ended first."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
+async def _end(*tasks: "asyncio.Future[None]") -> None:
+    """Cancels what still runs and waits for it; what it had to say was said by whoever ended first.
+
+    All at once: whoever waits here may be cancelled too, and must leave none of them at work.
+    """
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -33,6 +33,7 @@ RUNNING = [
     r"data/jobs\.db\.lock",
     r"data/jobs\.db\.holder",
     r"data/jobs\.db\.webhook-secret",
+    r"data/jobs\.db\.key-secret",
     "videos",
     r"videos/\.incoming",
     r"videos/\.inputs",

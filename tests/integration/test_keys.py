@@ -385,6 +385,7 @@ def test_a_key_for_some_models_is_told_of_no_other(broker: BrokerProcess, folder
 
 def test_calls_a_minute_are_refused_beyond_the_limit(broker: BrokerProcess, folder: Path) -> None:
     key = make_key(folder, "client", "--per-minute", 4)
+    seconds_until(broker, key, True)
     with client_with(broker, key) as client:
         # A minute may begin in between, once.
         answers = [client.get("/v1/models").status_code for _ in range(20)]

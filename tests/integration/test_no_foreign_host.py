@@ -34,7 +34,10 @@ KNOWN = {
     },
 }
 #: There is nothing to be had here in a broker that has done all its jobs in time.
-EMPTY = {"/v1/videos/characters/{character_id}", "/jobs/{job_id}/late.mp4"} | {
+EMPTY = {
+    "/extension/pair/{pairing_id}",
+    "/v1/videos/characters/{character_id}",
+    "/jobs/{job_id}/late.mp4",
     "/jobs/{job_id}/late/{file_name}",
     "/extension/poll",
 }
@@ -77,6 +80,7 @@ def _filled(client: httpx.Client) -> dict[str, list[str]]:
         "request_id": [deferred["request_id"]],
         "response_id": [response["id"]],
         "character_id": ["char_1"],
+        "pairing_id": ["none"],
         "name": ["grok", "none"],
         "file_path": [path.relative_to(STATIC).as_posix() for path in _static_files()],
     }

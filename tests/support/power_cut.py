@@ -147,12 +147,12 @@ class Recording:
     # How the recording is read.
 
     def _take(self, call: _Call) -> None:
-        if call.result < 0:
-            return
         texts = [bytes.fromhex(text.replace("\\x", "")) for text in _HEX.findall(call.arguments)]
         if call.name in ("write", "writev", "sendto", "sendmsg") and (said := b"".join(texts[1:])):
             for request_id in _REQUEST_ID.findall(said):
                 self.answered.setdefault(request_id.decode(), call.begun)
+        if call.result < 0:
+            return
         act = getattr(self, f"_{call.name}", None)
         paths = [text.decode() for text in texts[:2] if text.startswith(b"/")]
         if not any(path.startswith(self._folder) for path in paths):
@@ -270,6 +270,9 @@ def _calls(log: Path) -> Iterator[_Call]:
                 thread, name, arguments, result, rest = ended.groups()
                 at, before = open_calls.pop((thread, name))
                 yield _Call(name, before + arguments, _number(result), rest, at, number)
+    # Under way when the process was killed; of an answer, the client may have heard.
+    for (_, name), (at, before) in open_calls.items():
+        yield _Call(name, before, -1, "", at, NEVER)
 
 
 def _number(result: str) -> int:
