@@ -40,6 +40,13 @@ def kill_broker(desk: Desk) -> None:
     desk.broker.start()
 
 
+def wait_until_told(desk: Desk, job_id: str, point: str) -> None:
+    """From the first progress on, the broker knows what the page has shown; a kill before that is `accepted`."""
+    if point != "accepted":
+        told = ("generating", "downloading")
+        desk.wait_for_job(job_id, lambda job: job["phase"] in told)
+
+
 KILLS: list[Callable[[Desk], None]] = [
     kill_service_worker,
     close_tab,
@@ -59,6 +66,7 @@ def test_a_film_is_submitted_once_and_arrives(
     desk.site.hold(point)
     job_id = desk.post_video(PROMPT)
     desk.site.wait_until_held(point)
+    wait_until_told(desk, job_id, point)
 
     kill(desk)
     desk.site.release(point)
@@ -99,6 +107,7 @@ def test_pictures_are_submitted_once_and_arrive(
     desk.site.hold(point)
     job_id, _ = desk.post_image(PROMPT, n=2)
     desk.site.wait_until_held(point)
+    wait_until_told(desk, job_id, point)
 
     kill(desk)
     desk.site.release(point)

@@ -92,7 +92,8 @@ def kinds(met: list[Met], path: str) -> set[str]:
 
 
 def is_film(one: Met) -> bool:
-    return one.method == "GET" and one.path.startswith(("/videos/", "/images/"))
+    is_late = one.path.startswith("/jobs/") and "/late" in one.path
+    return one.method == "GET" and (one.path.startswith(("/videos/", "/images/")) or is_late)
 
 
 def leases(folder: Path) -> int:
